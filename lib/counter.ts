@@ -1,0 +1,28 @@
+/**
+ * The counter block: what the counter service answers to every message. The format is the classic
+ * multi-process server's, byte for byte: a fixed block with a number, padded with zero bytes.
+ *
+ * @module
+ */
+
+/** The size of a block, and the most that one message can hold, in bytes. */
+export const BLOCK_BYTES = 256;
+
+const encoder = new TextEncoder();
+
+/**
+ * The answer to message number `index` of a connection, counting from 0: the text
+ * `This is server send message:<index>`, padded with zero bytes to {@linkcode BLOCK_BYTES}.
+ *
+ * @example
+ * ```ts
+ * import { counterBlock } from "./counter.ts";
+ *
+ * console.log(new TextDecoder().decode(counterBlock(7).subarray(0, 29))); // This is server send message:7
+ * ```
+ */
+export function counterBlock(index: number): Uint8Array<ArrayBuffer> {
+  const block = new Uint8Array(BLOCK_BYTES);
+  encoder.encodeInto(`This is server send message:${index}`, block);
+  return block;
+}

@@ -1,0 +1,107 @@
+/**
+ * The log: events with their facts, as text lines for people or JSON lines for machines. The only
+ * file that knows the logging library.
+ *
+ * The library's modules only write to {@linkcode log}; who uses them as a library configures
+ * LogTape's category `spawnd` as they like, or hears nothing.
+ *
+ * Whatever an event carries is escaped on its way out: a client can neither forge a line nor reach
+ * the terminal. Warnings of one kind are rate-limited, for a client can cause most of them.
+ *
+ * @module
+ */
+
+import {
+  configureSync,
+  getAnsiColorFormatter,
+  getJsonLinesFormatter,
+  getLogger,
+  getTextFormatter,
+  getThrottlingFilter,
+  type Logger,
+  type LogLevel as LibraryLevel,
+  type LogRecord,
+} from "@logtape/logtape";
+import { quote } from "./quote.ts";
+
+/** Where every module of spawnd logs: a message that names the event, and its facts. */
+export const log: Logger = getLogger("spawnd");
+
+/** From the most talkative to the quietest. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+/** See {@linkcode LOG_LEVELS}. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** `text` is for people, `json` has one object a line. */
+export const LOG_FORMATS = ["text", "json"] as const;
+/** See {@linkcode LOG_FORMATS}. */
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+/** How {@linkcode configureLog} sets the log up. */
+export interface LogOptions {
+  /** The least important level that is written. */
+  level: LogLevel;
+  /** The form of a line. */
+  format: LogFormat;
+  /** Whether text lines are coloured. */
+  color: boolean;
+}
+
+/** Of one kind of warning this many are written, then the rest of the ten seconds is only counted. */
+const WARNINGS_PER_WINDOW = 5;
+const WINDOW_MS = 10_000;
+
+/** Sends the log to stderr. Call it once, before anything is logged. */
+export function configureLog({ level, format, color }: LogOptions): void {
+  const encoder = new TextEncoder();
+  const formatter = format === "json"
+    ? getJsonLinesFormatter({ properties: "flatten" })
+    : (color ? getAnsiColorFormatter : getTextFormatter)({
+      timestamp: "rfc3339",
+      level: (level) => (level === "warning" ? "warn" : level).padEnd(5),
+      format: ({ timestamp, level, message, record }) =>
+        `${timestamp} ${level} ${message}${facts(record)}`,
+    });
+  const throttle = getThrottlingFilter({
+    limit: WARNINGS_PER_WINDOW,
+    windowMs: WINDOW_MS,
+    summary: {
+      logger: log,
+      message: ({ suppressed, firstRecord }) =>
+        `${suppressed} more like this were not shown: ${firstRecord.rawMessage}`,
+    },
+  });
+  configureSync({
+    sinks: {
+      stderr: (record) => {
+        try {
+          Deno.stderr.writeSync(encoder.encode(formatter(record)));
+        } catch {
+          // Whoever read the log has gone: serving goes on.
+        }
+      },
+    },
+    filters: { throttle: (record) => record.level !== "warning" || throttle(record) },
+    loggers: [
+      {
+        category: "spawnd",
+        sinks: ["stderr"],
+        filters: ["throttle"],
+        lowestLevel: level === "warn" ? "warning" : level satisfies LibraryLevel,
+      },
+      { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
+    ],
+  });
+}
+
+/** What an event carries, as ` key=value` for each; anything but a plain word is quoted. */
+function facts({ properties }: LogRecord): string {
+  return Object.entries(properties)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => ` ${key}=${fact(value)}`).join("");
+}
+
+function fact(value: unknown): string {
+  const text = String(value);
+  return /^[\w.:@/+,[\]-]+$/.test(text) ? text : quote(text);
+}

@@ -1,0 +1,139 @@
+/**
+ * The worker: one child process, as an endpoint of the relay and as something that can be stopped.
+ *
+ * It owns what a child costs (the process, its pipes) and gives every bit of it back, however the
+ * child ends. It never decides when that should be.
+ *
+ * @module
+ */
+
+import type { Handler } from "./handler.ts";
+import { lines } from "./lines.ts";
+import { log } from "./log.ts";
+import type { Endpoint } from "./relay.ts";
+import { settlesWithin } from "./settles_within.ts";
+
+/** What becomes of a child's stderr: the server's own, lines in its log, or nothing. */
+export const STDERR_MODES = ["inherit", "log", "null"] as const;
+/** See {@linkcode STDERR_MODES}. */
+export type StderrMode = (typeof STDERR_MODES)[number];
+
+/** How a child ended. */
+export interface Exit {
+  /** Its exit code; 128 + the signal's number where a signal ended it. */
+  readonly code: number;
+  /** The signal that ended it, such as `SIGTERM`; `null` where it exited by itself. */
+  readonly signal: string | null;
+}
+
+/** One child process. */
+export class Worker implements Endpoint {
+  /** Its process id. */
+  readonly pid: number;
+  /** When it was started, on the clock of `performance.now()`, in milliseconds. */
+  readonly startedAtMs: number = performance.now();
+  /** Resolves when it has ended and has been reaped. Never rejects. */
+  readonly exited: Promise<Exit>;
+  /** How it ended, once it has. */
+  exit: Exit | null = null;
+  /** The connection it serves, once it has one: its lines in the log carry it. */
+  connection: number | undefined;
+
+  readonly #child: Deno.ChildProcess;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  readonly #stdout: ReadableStreamBYOBReader;
+  #stdinClosedAtMs: number | undefined;
+
+  /**
+   * Starts a child. This blocks the calling thread for as long as the operating system takes.
+   *
+   * @throws Whatever `Deno.Command.spawn` throws: the program is missing (`NotFound`) or is none
+   * (`PermissionDenied`), no process or descriptor is left (`code` is `EAGAIN` or `EMFILE`).
+   */
+  constructor(handler: Handler, stderr: StderrMode) {
+    this.#child = new Deno.Command(handler.command, {
+      args: [...handler.args],
+      env: { ...handler.env },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: stderr === "log" ? "piped" : stderr,
+    }).spawn();
+    this.pid = this.#child.pid;
+    this.#stdin = this.#child.stdin.getWriter();
+    this.#stdout = this.#child.stdout.getReader({ mode: "byob" });
+    this.exited = this.#reap();
+    if (stderr === "log") this.#logStderr();
+  }
+
+  /** Reads what the child writes to stdout; {@linkcode Worker.cancel} ends a read that waits. */
+  async read(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { done, value } = await this.#stdout.read(buffer);
+    return done ? null : value;
+  }
+
+  /** Writes to the child's stdin; rejects when nobody reads there any more. */
+  write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.#stdin.write(bytes);
+  }
+
+  /** Closes the child's stdin, after what is being written; a child that no longer reads is fine. */
+  async closeWrite(): Promise<void> {
+    if (this.#stdinClosedAtMs !== undefined) return;
+    this.#stdinClosedAtMs = performance.now();
+    try {
+      await this.#stdin.close();
+    } catch {
+      // The pipe broke before: it is closed, which is all that is wanted.
+    }
+  }
+
+  /** Closes the reading end of the child's stdout: its next write there fails. */
+  cancel(): void {
+    this.#stdout.cancel().catch(() => {});
+  }
+
+  /**
+   * The stop ladder: closes stdin and waits, sends SIGTERM and waits, sends SIGKILL. Resolves when
+   * the child has been reaped.
+   *
+   * @param killTimeoutMs How long each wait is, in milliseconds. The first counts from when stdin
+   * was closed, if that was before.
+   */
+  async stop(killTimeoutMs: number): Promise<void> {
+    this.closeWrite();
+    const waitedMs = performance.now() - this.#stdinClosedAtMs!;
+    if (await settlesWithin(this.exited, killTimeoutMs - waitedMs)) return;
+    this.kill("SIGTERM");
+    if (await settlesWithin(this.exited, killTimeoutMs)) return;
+    this.kill("SIGKILL");
+    await this.exited;
+  }
+
+  /** Sends a signal, if the child is still there to get it. */
+  kill(signal: "SIGTERM" | "SIGKILL"): void {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It was faster: a child that has been reaped cannot be signalled (TypeError, seen on 2.9).
+    }
+  }
+
+  async #reap(): Promise<Exit> {
+    try {
+      const { code, signal } = await this.#child.status;
+      this.exit = { code, signal };
+    } catch {
+      // A real-time signal has no name in Deno, and the status rejects (seen on 2.9).
+      this.exit = { code: 128, signal: "unknown" };
+    }
+    // Nobody is left to read: lets go of the descriptor and of a write that waits.
+    this.closeWrite();
+    return this.exit;
+  }
+
+  async #logStderr(): Promise<void> {
+    for await (const line of lines(this.#child.stderr)) {
+      log.info("stderr", { id: this.connection, pid: this.pid, line });
+    }
+  }
+}
