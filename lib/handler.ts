@@ -117,16 +117,18 @@ export function commandHandler(command: string, args: readonly string[] = []): H
   };
 }
 
-/** POSIX sh looks a program up without running it, and needs no permission to read for it. */
+/** Looks a program up without running it: POSIX sh needs no permission of Deno's to do so. */
 function lookUp(command: string): [string, ...string[]] {
-  return [
-    "sh",
-    "-c",
-    'command -v -- "$1" || { echo "no such program" >&2; exit 1; }',
-    "sh",
-    command,
-  ];
+  return ["sh", "-c", LOOK_UP, "sh", command];
 }
+
+const LOOK_UP = `
+found() { [ -f "$1" ] && [ -x "$1" ]; }
+case $1 in
+  */*) found "$1" && exit ;;
+  *) IFS=:; for folder in $PATH; do found "\${folder:-.}/$1" && exit; done ;;
+esac
+echo "no such program" >&2; exit 1`;
 
 /** Whether `word` names a module: by its ending, or as an address. */
 export function isModule(word: string): boolean {
@@ -152,6 +154,7 @@ export async function checkHandler(handler: Handler): Promise<void> {
     stderr: "piped",
   }).output();
   if (success) return;
-  const [reason = ""] = new TextDecoder().decode(stderr).split("\n");
-  throw new HandlerError(handler, reason.replace(/^error: /, ""));
+  const said = new TextDecoder().decode(stderr).split("\n");
+  const place = said.find((line) => /^\s+at /.test(line)) ?? "";
+  throw new HandlerError(handler, said[0]!.replace(/^error: /, "") + place.replace(/^\s+/, " "));
 }

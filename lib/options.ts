@@ -36,56 +36,66 @@ export class UsageError extends Error {
 interface Option {
   readonly name: string;
   readonly help: string;
-  /** The placeholder in the usage text, or the words it can be; without it, it is a switch. */
-  readonly takes?: string | readonly string[];
+  /** What its value is called in the usage text; a switch has none. */
+  readonly takes?: "ADDRESS" | "N" | "SECONDS" | "WORD";
+  /** The words it can be, where it takes one. */
+  readonly words?: readonly string[];
   /** The server option it sets; one in milliseconds takes seconds here. */
   readonly sets?: keyof ServerOptions;
+  /** The default in words, where the server's options do not have it. */
   readonly default?: string;
 }
 
 const OPTIONS: readonly Option[] = [
   { name: "host", takes: "ADDRESS", sets: "hostname", help: "address or name to listen on" },
-  { name: "port", takes: "N", sets: "port", help: "TCP port to listen on; 0 takes a free one" },
-  { name: "backlog", takes: "N", sets: "backlog", help: "connections the kernel may hold for us" },
+  { name: "port", takes: "N", sets: "port", help: "TCP port; 0 takes a free one" },
+  { name: "backlog", takes: "N", sets: "backlog", help: "connections the kernel may hold" },
   {
     name: "warm",
     takes: "N",
     sets: "warm",
-    default: "4 for modules, 0 for commands",
-    help: "children to keep started ahead of their clients",
+    default: "4 for modules, 0 for programs",
+    help: "children kept started",
   },
   {
     name: "max-connections",
     takes: "N",
     sets: "maxConnections",
-    help: "connections served at once; at the limit the backlog holds the rest",
+    help: "served at once; the backlog holds more",
   },
   {
     name: "eof-timeout",
     takes: "SECONDS",
     sets: "eofTimeoutMs",
-    help: "silence allowed to a child whose input has ended; 0 is no limit",
+    help: "silence after the input's end; 0: no limit",
   },
   {
     name: "kill-timeout",
     takes: "SECONDS",
     sets: "killTimeoutMs",
-    help: "wait at each rung of stopping a child: end of input, SIGTERM, SIGKILL",
+    help: "from end of input to SIGTERM to SIGKILL",
   },
   {
     name: "drain-timeout",
     takes: "SECONDS",
     sets: "drainTimeoutMs",
-    help: "time that SIGTERM leaves to open connections",
+    help: "left to connections by SIGTERM",
   },
   {
     name: "stderr",
-    takes: STDERR_MODES,
+    takes: "WORD",
+    words: STDERR_MODES,
     sets: "stderr",
-    help: "where the stderr of children goes",
+    help: "stderr of children",
   },
-  { name: "log-level", takes: LOG_LEVELS, default: "info", help: "the least that is logged" },
-  { name: "log-format", takes: LOG_FORMATS, default: "text", help: "lines for people or machines" },
+  { name: "log-level", takes: "WORD", words: LOG_LEVELS, default: "info", help: "least logged" },
+  {
+    name: "log-format",
+    takes: "WORD",
+    words: LOG_FORMATS,
+    default: "text",
+    help: "form of a line",
+  },
   { name: "help", help: "print this and exit" },
   { name: "version", help: "print the version and exit" },
 ];
@@ -153,8 +163,8 @@ function readHandler([first, ...rest]: string[], quiet: boolean): Handler {
 }
 
 /** The value of an option, or `undefined` if it cannot have this one. */
-function read({ takes, sets }: Option, text: string): string | number | undefined {
-  if (Array.isArray(takes)) return takes.includes(text) ? text : undefined;
+function read({ takes, words, sets }: Option, text: string): string | number | undefined {
+  if (words) return words.includes(text) ? text : undefined;
   if (takes === "ADDRESS") return text;
   const isSeconds = takes === "SECONDS";
   if (!(isSeconds ? /^(\d+\.?\d*|\.\d+)$/ : /^\d+$/).test(text)) return undefined;
@@ -164,8 +174,8 @@ function read({ takes, sets }: Option, text: string): string | number | undefine
 }
 
 /** What an option takes, in words. */
-function domain({ takes, sets }: Option): string {
-  if (Array.isArray(takes)) return new Intl.ListFormat("en", { type: "disjunction" }).format(takes);
+function domain({ takes, words, sets }: Option): string {
+  if (words) return new Intl.ListFormat("en-GB", { type: "disjunction" }).format(words);
   if (takes === "ADDRESS") return "an address or a host name";
   const [min, max] = RANGES[sets as keyof typeof RANGES];
   return takes === "SECONDS"
@@ -183,24 +193,22 @@ function suggest(arg: string): string {
 
 /** The usage text. */
 export function usage(): string {
-  const terms = OPTIONS.map(({ name, takes }) =>
-    `--${name}${takes ? ` ${Array.isArray(takes) ? takes.join("|") : takes}` : ""}`
-  );
-  const width = Math.max(...terms.map((term) => term.length));
-  const lines = OPTIONS.map((option, index) => {
+  const lines = OPTIONS.map((option) => {
+    const term = option.takes ? `${option.name} ${option.takes}` : option.name;
+    const choice = option.words ? `: ${domain(option)}` : "";
     const standard = defaultOf(option);
-    const help = option.help + (standard === undefined ? "" : ` (${standard})`);
-    return `  ${terms[index]!.padEnd(width)}  ${help}`;
+    const end = standard === undefined ? "" : ` (${standard})`;
+    return `  --${term.padEnd(22)}  ${option.help}${choice}${end}`;
   });
   return `spawnd: a TCP server that gives every connection a process of its own
 
 Usage: deno run --allow-net --allow-run main.ts [options] [handler]
 
 Handler:
-  (none)                  the counter service: every message gets a numbered block
-  handler.ts [args...]    a module (.ts .js .mts .mjs .tsx .jsx, or a file: https: jsr: npm:
-                          address), run by this Deno without any permission
-  -- program [args...]    any program that reads stdin and writes stdout
+  (none)                    the counter service: a numbered block for every message
+  handler.ts [args...]      a module (.ts .js .mts .mjs .tsx .jsx, or a file: https:
+                            jsr: npm: address), run by this Deno without permissions
+  -- program [args...]      any program that reads stdin and writes stdout
 
 Options (durations are seconds and may have a fraction):
 ${lines.join("\n")}
@@ -210,8 +218,11 @@ Signals:
   SIGHUP           replace the warm children, so that new clients get new code
   SIGUSR1          log one line of numbers
 
-Exit status: 0 all connections ended by themselves, 1 some were cut or the server could not start,
-2 the command line is wrong, 128 + a signal's number after a second signal.
+Exit status:
+  0  all connections ended by themselves
+  1  some were cut, or the server could not start
+  2  the command line is wrong
+  128 + the signal's number, after a second signal
 `;
 }
 

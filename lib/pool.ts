@@ -18,7 +18,19 @@
  */
 
 import { log } from "./log.ts";
-import type { Worker } from "./worker.ts";
+import type { Exit } from "./worker.ts";
+
+/** What the pool needs of a worker. */
+export interface Poolable {
+  /** How it ended, once it has. */
+  readonly exit: Exit | null;
+  /** Resolves when it has ended. */
+  readonly exited: Promise<Exit>;
+  /** Ends it, with so many milliseconds for each rung of the stop ladder. */
+  stop(killTimeoutMs: number): Promise<void>;
+  /** Gives back what is left of it. */
+  cancel(): void;
+}
 
 /** Time as the pool sees it; tests bring their own. */
 export interface Clock {
@@ -29,11 +41,11 @@ export interface Clock {
 }
 
 /** How {@linkcode Pool} is set up. */
-export interface PoolOptions {
+export interface PoolOptions<W extends Poolable> {
   /** How many workers to keep warm; 0 is none, and every worker starts cold. */
   readonly size: number;
   /** Starts a worker; what it throws reaches whoever asked for one. */
-  readonly spawn: () => Worker;
+  readonly spawn: () => W;
   /** How long each rung of the stop ladder is for a worker nobody needs any more, in milliseconds. */
   readonly killTimeoutMs: number;
   /** @default {the real one} */
@@ -58,9 +70,9 @@ const CLOCK: Clock = {
   },
 };
 /** Idle workers, oldest first. */
-export class Pool {
-  readonly #options: Required<PoolOptions>;
-  readonly #idle: Worker[] = [];
+export class Pool<W extends Poolable> {
+  readonly #options: Required<PoolOptions<W>>;
+  readonly #idle: W[] = [];
   /** Workers that are being stopped without ever having had a client. */
   readonly #retiring = new Set<Promise<void>>();
   /** No more workers are started ahead, because the handler does not wait or the pool was closed. */
@@ -69,12 +81,12 @@ export class Pool {
   /** Starts that failed in a row. */
   #failures = 0;
   #failedAtMs = 0;
-  #newest: { worker: Worker; startedAtMs: number } | undefined;
+  #newest: { worker: W; startedAtMs: number } | undefined;
   #takenAtMs = -Infinity;
   #shortSinceMs = -Infinity;
   #cancelRefill: (() => void) | undefined;
 
-  constructor(options: PoolOptions) {
+  constructor(options: PoolOptions<W>) {
     this.#options = { clock: CLOCK, ...options };
   }
 
@@ -98,7 +110,7 @@ export class Pool {
    *
    * @throws What the start of a new one throws.
    */
-  take(): { worker: Worker; warm: boolean } {
+  take(): { worker: W; warm: boolean } {
     const now = this.#options.clock.now();
     const worker = this.#idle.shift();
     if (this.#idle.length === this.#options.size - 1) this.#shortSinceMs = now;
@@ -123,11 +135,6 @@ export class Pool {
     this.#cancelRefill?.();
     this.#retireAll();
     await Promise.all(this.#retiring);
-  }
-
-  /** Kills the idle workers at once. */
-  kill(): void {
-    for (const worker of this.#idle) worker.kill("SIGKILL");
   }
 
   get #wanted(): boolean {

@@ -51,7 +51,7 @@ export class Server implements AsyncDisposable {
 
   readonly #options: Settings;
   readonly #listener: Deno.TcpListener;
-  readonly #pool: Pool;
+  readonly #pool: Pool<Worker>;
   readonly #sessions = new Map<Session, Promise<void>>();
   /** Every child that has not been reaped, with or without a client. */
   readonly #workers = new Set<Worker>();

@@ -1,0 +1,272 @@
+/**
+ * What the end-to-end tests stand on: a real server in a process of its own, real sockets, and
+ * waiting for conditions with a deadline. Nothing here sleeps to synchronise.
+ *
+ * @module
+ */
+
+import { assert } from "@std/assert";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+/** Long enough for a busy machine; a test that meets its conditions never waits for it. */
+const DEADLINE_MS = 20_000;
+
+/** Resolves as `promise` does, or rejects after the deadline and says what was waited for. */
+export async function within<T>(what: string, promise: Promise<T>, ms = DEADLINE_MS): Promise<T> {
+  let timer;
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Waited ${ms} ms for ${what}`)), ms);
+  });
+  try {
+    return await Promise.race([promise, expired]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves with what `probe` returns as soon as that is truthy. */
+export async function until<T>(
+  what: string,
+  probe: () => T | Promise<T>,
+  ms = DEADLINE_MS,
+): Promise<NonNullable<T>> {
+  const deadline = performance.now() + ms;
+  for (;;) {
+    const value = await probe();
+    if (value) return value;
+    if (performance.now() > deadline) throw new Error(`Waited ${ms} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A record of the server's log, as JSON lines have it. */
+export type LogRecord = Record<string, unknown> & { message: string; level: string };
+
+/** A running server. */
+export class Spawnd implements AsyncDisposable {
+  /** Lines on stderr that are no records: what the children print. */
+  readonly lines: string[] = [];
+  /** The log. */
+  readonly log: LogRecord[] = [];
+  /** What was printed on stdout. */
+  stdout = "";
+  port = 0;
+  readonly #process: Deno.ChildProcess;
+  readonly #output: Promise<unknown>;
+  exited: Deno.CommandStatus | undefined;
+
+  private constructor(args: readonly string[], env: Record<string, string>) {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-net", "--allow-run", `${ROOT}main.ts`, ...args],
+      env,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#process.status.then((status) => this.exited = status);
+    this.#output = Promise.all([
+      readText(this.#process.stdout, (text) => this.stdout += text),
+      readLines(this.#process.stderr, (line) => {
+        if (line.startsWith('{"@timestamp"')) this.log.push(JSON.parse(line));
+        else this.lines.push(line);
+      }),
+    ]);
+  }
+
+  /** Runs the command line as it is; for those that are not expected to serve. */
+  static run(...args: string[]): Spawnd {
+    return new Spawnd(args, {});
+  }
+
+  /** Starts a server on a free port of the loopback and waits until it listens. */
+  static async start(...args: string[]): Promise<Spawnd> {
+    const spawnd = new Spawnd(
+      ["--host", "127.0.0.1", "--port", "0", "--log-format", "json", ...args],
+      {},
+    );
+    await until("the server to listen", () => {
+      assert(!spawnd.exited, `it ended: ${spawnd.lines.join("\n")}`);
+      return spawnd.stdout.endsWith("\n");
+    });
+    spawnd.port = Number(/:(\d+)\n$/.exec(spawnd.stdout)![1]);
+    return spawnd;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#process.kill(signal);
+  }
+
+  /** Waits for a record with all of these facts; functions are asked about the value. */
+  record(facts: Record<string, unknown>): Promise<LogRecord> {
+    return until(
+      `a record with ${Deno.inspect(facts)}`,
+      () => this.records(facts)[0],
+    );
+  }
+
+  /** The records there are with all of these facts. */
+  records(facts: Record<string, unknown>): LogRecord[] {
+    return this.log.filter((record) =>
+      Object.entries(facts).every(([key, value]) =>
+        value instanceof RegExp ? value.test(String(record[key])) : record[key] === value
+      )
+    );
+  }
+
+  /** The exit status, and all output read. */
+  async ended(): Promise<Deno.CommandStatus> {
+    const status = await within("the server to end", this.#process.status);
+    await this.#output;
+    return status;
+  }
+
+  /** Signals it and waits for its end. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
+    this.kill(signal);
+    return await this.ended();
+  }
+
+  connect(): Promise<Deno.TcpConn> {
+    return Deno.connect({ hostname: "127.0.0.1", port: this.port });
+  }
+
+  /** Ends it, if the test did not, and makes sure that nothing unexpected was in its log. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.exited) this.kill("SIGKILL");
+    await this.ended();
+    const unexpected = [...this.lines, ...this.log.map(({ message }) => message)]
+      .filter((line) => /internal error|Uncaught|panicked/.test(line));
+    assert(unexpected.length === 0, unexpected.join("\n"));
+  }
+}
+
+/** Calls back for every piece of text in `stream`. */
+async function readText(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  each: (text: string) => void,
+) {
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) each(text);
+}
+
+async function readLines(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  each: (line: string) => void,
+) {
+  let rest = "";
+  await readText(stream, (text) => {
+    const parts = (rest + text).split("\n");
+    rest = parts.pop()!;
+    parts.forEach(each);
+  });
+  if (rest) each(rest);
+}
+
+const encoder = new TextEncoder();
+
+/** Writes all of `data`. */
+export async function send(conn: Deno.Conn, data: string | Uint8Array): Promise<void> {
+  let bytes = typeof data === "string" ? encoder.encode(data) : data;
+  while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
+}
+
+/** Reads to the end. */
+export async function receiveAll(conn: Deno.Conn): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  await receiveEach(conn, (chunk) => chunks.push(chunk.slice()));
+  return concat(chunks);
+}
+
+/** Reads to the end, piece by piece; a piece is good until the callback returns. */
+export async function receiveEach(
+  conn: Deno.Conn,
+  each: (chunk: Uint8Array<ArrayBuffer>) => void,
+): Promise<void> {
+  const buffer = new Uint8Array(64 * 1024);
+  for (;;) {
+    const length = await within("the client's input", conn.read(buffer));
+    if (length === null) return;
+    each(buffer.subarray(0, length));
+  }
+}
+
+/** Reads exactly `length` bytes. */
+export async function receive(conn: Deno.Conn, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  for (let have = 0; have < length;) {
+    const got = await within("the client's input", conn.read(bytes.subarray(have)));
+    if (got === null) throw new Error(`The connection ended after ${have} of ${length} bytes`);
+    have += got;
+  }
+  return bytes;
+}
+
+/** `chunks`, one after the other. */
+export function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return all;
+}
+
+/** Sends `data`, half-closes, and reads the answer to its end. */
+export async function ask(
+  port: number,
+  data: string | Uint8Array,
+): Promise<Uint8Array<ArrayBuffer>> {
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const answer = receiveAll(conn);
+  await send(conn, data);
+  await conn.closeWrite();
+  return await answer;
+}
+
+/** The text in `bytes`. */
+export function text(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
+
+/** The process ids of the children of `pid`, zombies included (Linux: proc(5)). */
+export function childrenOf(pid: number): number[] {
+  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((candidate) => {
+    try {
+      return candidate &&
+        new RegExp(`^PPid:\\s+${pid}$`, "m").test(
+          Deno.readTextFileSync(`/proc/${candidate}/status`),
+        );
+    } catch {
+      return false; // it ended meanwhile
+    }
+  });
+}
+
+/** Whether a process is there and no zombie. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+}
+
+/** How many descriptors a process has open. */
+export function descriptorsOf(pid: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+}
+
+/** A process's resident memory, in bytes. */
+export function memoryOf(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))![1]) *
+    1024;
+}
+
+/** The path of a handler that comes with the tests. */
+export function handler(name: string): string {
+  return `${ROOT}tests/handlers/${name}`;
+}
