@@ -6,6 +6,7 @@
  */
 
 import { assert } from "@std/assert";
+import net from "node:net";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 /** Long enough for a busy machine; a test that meets its conditions never waits for it. */
@@ -227,6 +228,13 @@ export async function ask(
   return await answer;
 }
 
+/** Compares bytes; `assertEquals` takes seconds for a megabyte, and minutes to print it. */
+export function assertSameBytes(actual: Uint8Array, expected: Uint8Array): void {
+  const different = expected.findIndex((byte, index) => byte !== actual[index]);
+  assert(different < 0, `byte ${different} is ${actual[different]}, not ${expected[different]}`);
+  assert(actual.length === expected.length, `${actual.length} bytes, not ${expected.length}`);
+}
+
 /** The text in `bytes`. */
 export function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
@@ -240,8 +248,9 @@ export function childrenOf(pid: number): number[] {
         new RegExp(`^PPid:\\s+${pid}$`, "m").test(
           Deno.readTextFileSync(`/proc/${candidate}/status`),
         );
-    } catch {
-      return false; // it ended meanwhile
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false; // it ended meanwhile
+      throw error;
     }
   });
 }
@@ -250,8 +259,9 @@ export function childrenOf(pid: number): number[] {
 export function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 
@@ -269,4 +279,15 @@ export function memoryOf(pid: number): number {
 /** The path of a handler that comes with the tests. */
 export function handler(name: string): string {
   return `${ROOT}tests/handlers/${name}`;
+}
+
+/** Connects, and gives the function that resets the connection (RST, which `Deno.Conn` cannot send). */
+export async function connectToReset(port: number): Promise<() => Promise<void>> {
+  const socket = net.connect(port, "127.0.0.1");
+  await within("a connection", new Promise((resolve) => socket.once("connect", resolve)));
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  return () => {
+    socket.resetAndDestroy();
+    return closed;
+  };
 }

@@ -1,0 +1,306 @@
+/**
+ * How connections go and how they end, each rule over a real socket and a real process.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  ask,
+  assertSameBytes,
+  childrenOf,
+  connectToReset,
+  isAlive,
+  memoryOf,
+  receive,
+  receiveAll,
+  receiveEach,
+  send,
+  Spawnd,
+  text,
+  until,
+  within,
+} from "./_spawnd.ts";
+
+const MB = 1024 * 1024;
+
+/** A server whose handler is a shell script. */
+function serve(script: string, ...options: string[]): Promise<Spawnd> {
+  return Spawnd.start(...options, "--", "sh", "-c", script);
+}
+
+/** Bytes that repeat nowhere near a buffer's size. */
+function pattern(length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  for (let i = 0, state = 1; i < length; i++) {
+    state = (state * 1103515245 + 12345) & 0x7fffffff;
+    bytes[i] = state >> 16;
+  }
+  return bytes;
+}
+
+Deno.test("a client that half-closes gets an answer that comes two seconds later", async () => {
+  await using spawnd = await serve("cat >/dev/null; sleep 2; echo done");
+  assertEquals(text(await ask(spawnd.port, "question")), "done\n");
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([end.in, end.out, end.exit, end.reason], [8, 5, 0, "client-closed"]);
+});
+
+Deno.test("a child that is silent after the end of its input is stopped", async () => {
+  await using spawnd = await serve(
+    "exec sleep 60",
+    "--eof-timeout",
+    "0.3",
+    "--kill-timeout",
+    "0.2",
+  );
+  assertEquals(text(await ask(spawnd.port, "question")), "");
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([end.exit, end.reason], ["SIGTERM", "eof-timeout"]);
+});
+
+Deno.test("a child that goes on talking after the end of its input is not stopped", async () => {
+  await using spawnd = await serve(
+    "cat >/dev/null; for i in 1 2 3 4 5 6; do sleep 0.2; echo $i; done",
+    "--eof-timeout",
+    "0.6",
+  );
+  assertEquals(text(await ask(spawnd.port, "")), "1\n2\n3\n4\n5\n6\n");
+  assertEquals((await spawnd.record({ message: "end" })).reason, "client-closed");
+});
+
+Deno.test("with --eof-timeout 0 a silent child is waited for", async () => {
+  await using spawnd = await serve("cat >/dev/null; sleep 1; echo late", "--eof-timeout", "0");
+  assertEquals(text(await ask(spawnd.port, "")), "late\n");
+});
+
+Deno.test("a child that exits with 200 KB of input unread ends cleanly, without a reset", async () => {
+  await using spawnd = await serve("echo bye");
+  using conn = await spawnd.connect();
+  await send(conn, new Uint8Array(200_000));
+  assertEquals(text(await receiveAll(conn)), "bye\n");
+  conn.close();
+  assertEquals((await spawnd.record({ message: "end" })).reason, "child-closed");
+});
+
+Deno.test("what still comes after a child's exit is dropped, and does not reset the client", async () => {
+  await using spawnd = await serve("read -r line; echo bye");
+  using conn = await spawnd.connect();
+  await send(conn, "line\n");
+  assertEquals(text(await receive(conn, 4)), "bye\n");
+  for (let i = 0; i < 10; i++) await send(conn, new Uint8Array(100_000));
+  assertEquals(text(await receiveAll(conn)), "");
+});
+
+Deno.test("a client that never closes is let go soon after its child has ended", async () => {
+  await using spawnd = await serve("echo bye");
+  using conn = await spawnd.connect();
+  assertEquals(text(await receiveAll(conn)), "bye\n");
+  const end = await spawnd.record({ message: "end" });
+  assert(Number(end.seconds) < 10, `lingered ${end.seconds} s`);
+});
+
+Deno.test("64 MB go through and come back intact", async () => {
+  await using spawnd = await Spawnd.start("--", "cat");
+  const sent = pattern(64 * MB);
+  assertSameBytes(await ask(spawnd.port, sent), sent);
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([end.in, end.out], [64 * MB, 64 * MB]);
+});
+
+Deno.test("chunks of random sizes come back in order", async () => {
+  await using spawnd = await Spawnd.start("--", "cat");
+  using conn = await spawnd.connect();
+  const sent = pattern(2 * MB);
+  const answer = receiveAll(conn);
+  for (let offset = 0; offset < sent.length;) {
+    const length = Math.ceil(Math.random() ** 4 * 100_000) || 1;
+    await send(conn, sent.subarray(offset, offset + length));
+    offset += length;
+  }
+  await conn.closeWrite();
+  assertSameBytes(await answer, sent);
+});
+
+Deno.test("a client that does not read holds its child back, not the parent's memory", async () => {
+  await using spawnd = await serve("exec head -c 100000000 /dev/zero");
+  const before = memoryOf(spawnd.pid);
+  using conn = await spawnd.connect();
+  const { pid } = await spawnd.record({ message: "open" });
+  await standsStill(Number(pid), "wchar");
+  const grown = memoryOf(spawnd.pid) - before;
+  assert(grown < 16 * MB, `grown by ${grown} bytes`);
+  let length = 0;
+  await receiveEach(conn, (chunk) => length += chunk.length);
+  assertEquals(length, 100_000_000);
+});
+
+Deno.test("a child that does not read holds its client back, not the parent's memory", async () => {
+  await using spawnd = await serve(
+    "exec sleep 60",
+    "--drain-timeout",
+    "0",
+    "--kill-timeout",
+    "0.1",
+  );
+  const before = memoryOf(spawnd.pid);
+  using conn = await spawnd.connect();
+  let sent = 0;
+  const sending = (async () => {
+    while (sent < 100 * MB) sent += await conn.write(new Uint8Array(64 * 1024));
+  })().catch(() => {});
+  await spawnd.record({ message: "open" });
+  await standsStill(spawnd.pid, "wchar");
+  assert(sent < 50 * MB, `${sent} bytes were taken`);
+  const grown = memoryOf(spawnd.pid) - before;
+  assert(grown < 16 * MB, `grown by ${grown} bytes`);
+  assertEquals((await spawnd.stop()).code, 1);
+  await sending;
+});
+
+/** Waits until a process has moved bytes, and then no more (Linux: proc(5)). */
+async function standsStill(pid: number, counter: "wchar" | "rchar"): Promise<void> {
+  const read = () =>
+    Number(new RegExp(`${counter}: (\\d+)`).exec(Deno.readTextFileSync(`/proc/${pid}/io`))![1]);
+  let [last, since] = [0, performance.now()];
+  await until(`process ${pid} to stand still`, () => {
+    const now = read();
+    if (now !== last) [last, since] = [now, performance.now()];
+    return now > 4096 && performance.now() - since > 300;
+  });
+}
+
+Deno.test("a child that closes its stdin goes on writing, and its client's bytes are dropped", async () => {
+  await using spawnd = await serve("exec <&-; sleep 0.5; echo still; sleep 0.2; echo here");
+  using conn = await spawnd.connect();
+  await send(conn, new Uint8Array(MB));
+  assertEquals(text(await receiveAll(conn)), "still\nhere\n");
+  conn.close();
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([end.exit, end.reason], [0, "child-closed"]);
+});
+
+Deno.test("a child that closes its stdout ends the connection, and is stopped", async () => {
+  await using spawnd = await serve("echo bye; exec >&-; exec sleep 60", "--kill-timeout", "0.2");
+  using conn = await spawnd.connect();
+  assertEquals(text(await receiveAll(conn)), "bye\n");
+  conn.close();
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([end.exit, end.reason], ["SIGTERM", "child-closed"]);
+});
+
+Deno.test("the child of a client that reset is gone after the ladder, whatever it ignores", async () => {
+  await using spawnd = await serve(
+    "trap '' TERM PIPE; echo ready; while :; do sleep 0.05; done",
+    "--kill-timeout",
+    "0.2",
+  );
+  const reset = await connectToReset(spawnd.port);
+  const { pid } = await spawnd.record({ message: "open" });
+  await reset();
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([end.exit, end.reason], ["SIGKILL", "client-reset"]);
+  assert(Number(end.seconds) >= 0.4, `two rungs of 0.2 s took ${end.seconds} s`);
+  assertEquals(isAlive(Number(pid)), false);
+});
+
+Deno.test("a child that only writes is stopped when its client has gone", async () => {
+  await using spawnd = await serve(
+    "trap '' PIPE; while echo x; do :; done",
+    "--kill-timeout",
+    "0.2",
+  );
+  const reset = await connectToReset(spawnd.port);
+  const { pid } = await spawnd.record({ message: "open" });
+  await reset();
+  const end = await spawnd.record({ message: "end" });
+  assertEquals(end.reason, "client-reset");
+  assertEquals(isAlive(Number(pid)), false);
+});
+
+Deno.test("a server with three hundred resets in its backlog goes on to serve", async () => {
+  await using spawnd = await Spawnd.start("--", "cat");
+  spawnd.kill("SIGSTOP");
+  const resets = await Promise.all(Array.from({ length: 300 }, () => connectToReset(spawnd.port)));
+  await Promise.all(resets.map((reset) => reset()));
+  spawnd.kill("SIGCONT");
+  assertEquals(text(await ask(spawnd.port, "hello")), "hello");
+  assertEquals(spawnd.records({ level: "WARN" }), []);
+});
+
+Deno.test("how a child ended is in the record", async () => {
+  for (
+    const [script, exit] of [["exit 3", 3], ["kill -9 $$", "SIGKILL"], ["kill -40 $$", "unknown"]]
+  ) {
+    await using spawnd = await serve(String(script));
+    assertEquals(text(await ask(spawnd.port, "")), "");
+    assertEquals((await spawnd.record({ message: "end" })).exit, exit);
+  }
+});
+
+Deno.test("a process the child left behind holds the connection no longer than its output flows", async () => {
+  await using spawnd = await serve(
+    "(echo one; sleep 0.2; echo two; exec sleep 5 2>/dev/null) & exit 0",
+    "--eof-timeout",
+    "1",
+  );
+  using conn = await spawnd.connect();
+  assertEquals(text(await receiveAll(conn)), "one\ntwo\n");
+  conn.close();
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([end.exit, end.reason], [0, "eof-timeout"]);
+});
+
+Deno.test("a process the child left behind cannot hold the connection by its stdin", async () => {
+  await using spawnd = await serve("sleep 5 <&0 >/dev/null 2>&1 & exit 0");
+  using conn = await spawnd.connect();
+  const sending = send(conn, new Uint8Array(10 * MB)).catch(() => {}); // more than all buffers hold
+  const end = await spawnd.record({ message: "end" });
+  assert(Number(end.seconds) < 4, `held for ${end.seconds} s`);
+  conn.close();
+  await sending;
+});
+
+Deno.test("a program that is removed while the server runs is a refused client, and a line", async () => {
+  const program = await Deno.makeTempFile();
+  await Deno.writeTextFile(program, "#!/bin/sh\nexec cat\n");
+  await Deno.chmod(program, 0o755);
+  await using spawnd = await Spawnd.start("--", program);
+  assertEquals(text(await ask(spawnd.port, "before")), "before");
+  await Deno.rename(program, `${program}.away`);
+  using conn = await spawnd.connect();
+  assertEquals(text(await receiveAll(conn)), "");
+  const warning = await spawnd.record({ level: "WARN" });
+  assert(/^cannot start a child/.test(warning.message), warning.message);
+  assert(String(warning.error).includes("NotFound"), String(warning.error));
+  await Deno.rename(`${program}.away`, program);
+  assertEquals(text(await ask(spawnd.port, "after")), "after");
+  await Deno.remove(program);
+  spawnd.kill("SIGUSR1");
+  const status = await spawnd.record({ message: "status" });
+  assertEquals([status.served, status.failed], [2, 1]);
+});
+
+Deno.test("at the limit a client waits in the backlog until another one leaves", async () => {
+  await using spawnd = await Spawnd.start("--max-connections", "2", "--", "cat");
+  using first = await spawnd.connect();
+  using second = await spawnd.connect();
+  await spawnd.record({ message: "open", id: 2 });
+  using third = await spawnd.connect();
+  await send(third, "hello");
+  await spawnd.record({ level: "WARN", message: /^full/ });
+  await send(second, "x");
+  await receive(second, 1);
+  assertEquals([spawnd.records({ message: "open" }).length, childrenOf(spawnd.pid).length], [2, 2]);
+  first.close();
+  assertEquals(text(await receive(third, 5)), "hello");
+});
+
+Deno.test("300 connections at once are all served", async () => {
+  await using spawnd = await Spawnd.start("--max-connections", "100", "--", "cat");
+  const sent = Array.from({ length: 300 }, (_, index) => `${index} `.repeat(1000));
+  const received = await within(
+    "300 answers",
+    Promise.all(sent.map(async (question) => text(await ask(spawnd.port, question)))),
+    60_000,
+  );
+  assertEquals(received, sent);
+});
