@@ -151,14 +151,14 @@ export class Pool<W extends Poolable> {
   }
 
   #refill(): void {
-    const { now } = this.#options.clock;
     if (!this.#wanted) return;
-    if (this.#nextStartMs() <= now()) {
+    if (this.#nextStartMs() <= this.#options.clock.now()) {
       // While starts fail, the time has come either to try another or to trust the last one.
       if (this.#failures > 0 && this.#newest?.worker.exit === null) this.#failures = 0;
       try {
         this.#add();
       } catch (error) {
+        this.#newest = undefined;
         this.#fail(String(error));
       }
     }

@@ -16,7 +16,10 @@
  * ```
  */
 export function quote(text: string): string {
-  return JSON.stringify(text).replace(
+  const quoted = JSON.stringify(text);
+  // Most text ends here: the classes of Unicode below take a while to compile at their first use.
+  if (/^[ -~]*$/.test(quoted)) return quoted;
+  return quoted.replace(
     /[\p{C}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
   );

@@ -88,10 +88,10 @@ export class Session {
     const startedAtMs = performance.now();
     const [client, worker] = [this.#client, this.#worker];
     const facts = { id: this.id, client: client.name, pid: worker.pid };
-    log.info("open", { ...facts, start: this.#start });
 
     const input = this.#carryInput();
     const output = this.#carryOutput();
+    log.info("open", { ...facts, start: this.#start });
     worker.exited.then(() => this.#limitSilence());
 
     const reason = await this.#over.promise;

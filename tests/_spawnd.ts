@@ -30,11 +30,11 @@ export async function until<T>(
   what: string,
   probe: () => T | Promise<T>,
   ms = DEADLINE_MS,
-): Promise<NonNullable<T>> {
+): Promise<Exclude<T, false | null | undefined>> {
   const deadline = performance.now() + ms;
   for (;;) {
     const value = await probe();
-    if (value) return value;
+    if (value) return value as Exclude<T, false | null | undefined>;
     if (performance.now() > deadline) throw new Error(`Waited ${ms} ms for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -263,6 +263,11 @@ export function isAlive(pid: number): boolean {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
+}
+
+/** Whether a process waits for its stdin, a pipe, and has nothing else to do (Linux: proc(5)). */
+export function waitsForInput(pid: number): boolean {
+  return /pipe_read$/.test(Deno.readTextFileSync(`/proc/${pid}/wchan`));
 }
 
 /** How many descriptors a process has open. */
