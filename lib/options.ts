@@ -54,8 +54,8 @@ const OPTIONS: readonly Option[] = [
     name: "warm",
     takes: "N",
     sets: "warm",
-    default: "4 for modules, 0 for programs",
-    help: "children kept started",
+    default: "modules: 4, programs: 0",
+    help: "children kept ready",
   },
   {
     name: "max-connections",
@@ -124,7 +124,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     const text = parsed[option.name];
     if (typeof text !== "string") continue;
     // A word that begins with a dash is never taken for a value: name it, rather than nothing.
-    const got = text || args[args.indexOf(`--${option.name}`) + 1];
+    const at = args.indexOf(`--${option.name}`);
+    const got = text || (at < 0 ? undefined : args[at + 1]);
     const value = text === "" ? undefined : read(option, text);
     if (value === undefined) {
       throw new UsageError(
@@ -205,16 +206,16 @@ export function usage(): string {
 Usage: deno run --allow-net --allow-run main.ts [options] [handler]
 
 Handler:
-  (none)                    the counter service: a numbered block for every message
-  handler.ts [args...]      a module (.ts .js .mts .mjs .tsx .jsx, or a file: https:
-                            jsr: npm: address), run by this Deno without permissions
+  (none)                    the counter service: a numbered block a message
+  handler.ts [args...]      a module (.ts .js .mts .mjs .tsx .jsx, or a file:
+                            https: jsr: npm: address), run without permissions
   -- program [args...]      any program that reads stdin and writes stdout
 
 Options (durations are seconds and may have a fraction):
 ${lines.join("\n")}
 
 Signals:
-  SIGTERM, SIGINT  stop accepting, drain, exit; a second one kills every child at once
+  SIGTERM, SIGINT  stop accepting, drain, exit; a second one kills at once
   SIGHUP           replace the warm children, so that new clients get new code
   SIGUSR1          log one line of numbers
 

@@ -9,6 +9,8 @@ import { assert } from "@std/assert";
 import net from "node:net";
 
 const ROOT = new URL("../", import.meta.url).pathname;
+/** What the README's first command grants. */
+const PERMISSIONS = ["--allow-net", "--allow-run"];
 /** Long enough for a busy machine; a test that meets its conditions never waits for it. */
 const DEADLINE_MS = 20_000;
 
@@ -56,10 +58,9 @@ export class Spawnd implements AsyncDisposable {
   readonly #output: Promise<unknown>;
   exited: Deno.CommandStatus | undefined;
 
-  private constructor(args: readonly string[], env: Record<string, string>) {
+  private constructor(permissions: readonly string[], args: readonly string[]) {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-net", "--allow-run", `${ROOT}main.ts`, ...args],
-      env,
+      args: ["run", ...permissions, `${ROOT}main.ts`, ...args],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -74,17 +75,20 @@ export class Spawnd implements AsyncDisposable {
     ]);
   }
 
-  /** Runs the command line as it is; for those that are not expected to serve. */
+  /** Runs a command line as it is; for those that are not expected to serve. */
   static run(...args: string[]): Spawnd {
-    return new Spawnd(args, {});
+    return new Spawnd(PERMISSIONS, args);
   }
 
   /** Starts a server on a free port of the loopback and waits until it listens. */
-  static async start(...args: string[]): Promise<Spawnd> {
-    const spawnd = new Spawnd(
-      ["--host", "127.0.0.1", "--port", "0", "--log-format", "json", ...args],
-      {},
-    );
+  static start(...args: string[]): Promise<Spawnd> {
+    return Spawnd.startWith(PERMISSIONS, ...args);
+  }
+
+  /** As {@linkcode Spawnd.start}, with these permissions. */
+  static async startWith(permissions: readonly string[], ...args: string[]): Promise<Spawnd> {
+    const options = ["--host", "127.0.0.1", "--port", "0", "--log-format", "json"];
+    const spawnd = new Spawnd(permissions, [...options, ...args]);
     await until("the server to listen", () => {
       assert(!spawnd.exited, `it ended: ${spawnd.lines.join("\n")}`);
       return spawnd.stdout.endsWith("\n");
@@ -281,11 +285,6 @@ export function memoryOf(pid: number): number {
     1024;
 }
 
-/** The path of a handler that comes with the tests. */
-export function handler(name: string): string {
-  return `${ROOT}tests/handlers/${name}`;
-}
-
 /** Connects, and gives the function that resets the connection (RST, which `Deno.Conn` cannot send). */
 export async function connectToReset(port: number): Promise<() => Promise<void>> {
   const socket = net.connect(port, "127.0.0.1");
@@ -295,4 +294,19 @@ export async function connectToReset(port: number): Promise<() => Promise<void>>
     socket.resetAndDestroy();
     return closed;
   };
+}
+
+/** A test that needs a program beyond Deno: without it, it is ignored, and its name says what to install. */
+export function testWith(
+  program: string,
+  debianPackage: string,
+  name: string,
+  fn: () => Promise<void>,
+): void {
+  const look = new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" });
+  Deno.test({
+    name: `${name} (needs ${program}: apt-get install ${debianPackage})`,
+    ignore: !look.outputSync().success,
+    fn,
+  });
 }

@@ -370,10 +370,10 @@ Deno.test("a first reply from a warm Deno child is ten times faster than from a 
     return performance.now() - begun;
   };
   const median = (times: number[]) => times.toSorted((a, b) => a - b)[times.length >> 1]!;
-  await using warm = await Spawnd.start("--stderr", "null", "--warm", "4");
-  await using cold = await Spawnd.start("--stderr", "null", "--warm", "0");
+  await using warm = await Spawnd.start("--log-level", "warn", "--warm", "4");
+  await using cold = await Spawnd.start("--log-level", "warn", "--warm", "0");
   const [warmTimes, coldTimes]: [number[], number[]] = [[], []];
-  for (let round = 0; round < 25; round++) {
+  for (let round = 0; round < 41; round++) {
     await until("a full pool", () => {
       const children = childrenOf(warm.pid);
       return children.length === 4 && children.every(waitsForInput);

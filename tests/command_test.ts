@@ -1,0 +1,133 @@
+/**
+ * The command as a person meets it: what it prints, its exit codes, what it says to bad input.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import config from "../deno.json" with { type: "json" };
+import { usage } from "../lib/options.ts";
+import { ask, Spawnd, testWith, text } from "./_spawnd.ts";
+
+/** Runs a command line that is not expected to serve: its exit code, stdout, and lines of stderr. */
+async function run(...args: string[]): Promise<[number, string, string[]]> {
+  await using spawnd = Spawnd.run(...args);
+  const { code } = await spawnd.ended();
+  return [code, spawnd.stdout, spawnd.lines];
+}
+
+Deno.test("--help and --version print to stdout and exit 0", async () => {
+  assertEquals(await run("--help"), [0, usage(), []]);
+  assertEquals(await run("--version"), [0, `spawnd ${config.version}\n`, []]);
+});
+
+Deno.test("a wrong command line exits 2 with two lines on stderr", async () => {
+  assertEquals(await run("--prot", "1"), [2, "", [
+    'spawnd: unknown option "--prot", did you mean --port?',
+    "Try --help for all options.",
+  ]]);
+});
+
+Deno.test("the line on stdout has the real address and port, and is the only one there", async () => {
+  await using spawnd = await Spawnd.start();
+  assertEquals(spawnd.stdout, `spawnd listening on 127.0.0.1:${spawnd.port}\n`);
+  assert(spawnd.port > 0);
+  await ask(spawnd.port, "hello");
+  await spawnd.stop();
+  assertEquals(spawnd.stdout.split("\n").length, 2);
+});
+
+Deno.test("a port that is taken exits 1 with one line", async () => {
+  await using spawnd = await Spawnd.start();
+  const [code, stdout, lines] = await run("--host", "127.0.0.1", "--port", `${spawnd.port}`);
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(lines, [
+    `spawnd: Cannot listen on 127.0.0.1:${spawnd.port}: the port is taken; ` +
+    "stop what listens there, or choose another with --port",
+  ]);
+});
+
+Deno.test("a host that is unknown or elsewhere exits 1 with one line", async () => {
+  assertEquals(await run("--host", "host.invalid"), [1, "", [
+    "spawnd: Cannot listen on host.invalid:9527: there is no such host; choose another with --host",
+  ]]);
+  assertEquals(await run("--host", "192.0.2.1"), [1, "", [
+    "spawnd: Cannot listen on 192.0.2.1:9527: " +
+    "this machine has no such address; choose another with --host",
+  ]]);
+});
+
+testWith(
+  "setpriv",
+  "util-linux",
+  "a low port without the right to it exits 1 with one line",
+  async () => {
+    const { code, stderr } = await new Deno.Command("setpriv", {
+      // For root the right has to be taken away; others do not have it, nor this right.
+      args: [
+        ...(Deno.uid() === 0 ? ["--bounding-set=-net_bind_service"] : []),
+        ...[Deno.execPath(), "run", "--allow-net", "--allow-run", "main.ts", "--port", "80"],
+      ],
+      cwd: new URL("../", import.meta.url),
+    }).output();
+    assertEquals([code, text(stderr)], [
+      1,
+      "spawnd: Cannot listen on 0.0.0.0:80: " +
+      "the system does not allow this port; choose one from 1024 up with --port\n",
+    ]);
+  },
+);
+
+Deno.test("a program or module that does not exist exits 1 with one line, warm or cold", async () => {
+  for (const warm of ["0", "2"]) {
+    assertEquals(await run("--port", "0", "--warm", warm, "--", "no-such-program"), [1, "", [
+      'spawnd: Cannot start "no-such-program": no such program',
+    ]]);
+    assertEquals(await run("--port", "0", "--warm", warm, "/no/such.ts"), [1, "", [
+      'spawnd: Cannot start "/no/such.ts": Module not found "file:///no/such.ts".',
+    ]]);
+  }
+  assertEquals(await run("--port", "0", "--", "/etc/passwd"), [1, "", [
+    'spawnd: Cannot start "/etc/passwd": no such program',
+  ]]);
+});
+
+Deno.test("a module that is no module exits 1 and says where", async () => {
+  const module = await Deno.makeTempFile({ suffix: ".js" });
+  await Deno.writeTextFile(module, "let = ;");
+  const [code, stdout, lines] = await run("--port", "0", module);
+  await Deno.remove(module);
+  assertEquals([code, stdout, lines.length], [1, "", 1]);
+  assert(
+    /^spawnd: Cannot start .*: SyntaxError: .* at file:.*\.js:1:\d+$/.test(lines[0]!),
+    lines[0],
+  );
+});
+
+Deno.test("a missing Deno permission exits 1 with the flag to add", async () => {
+  for (
+    const [flags, line] of [
+      [[], "spawnd: Deno does not allow listening on 0.0.0.0:9527: add --allow-net"],
+      [["--allow-net"], `spawnd: Deno does not allow running ${Deno.execPath()}: add --allow-run`],
+      [
+        ["--allow-net=127.0.0.1"],
+        "spawnd: Deno does not allow listening on 0.0.0.0:9527: add --allow-net",
+      ],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", ...flags, "main.ts"],
+      cwd: new URL("../", import.meta.url),
+    }).output();
+    assertEquals([code, text(stdout), text(stderr)], [1, "", `${line}\n`]);
+  }
+});
+
+Deno.test("it runs with no more permission than it says: one address, one program", async () => {
+  const cat = text(new Deno.Command("sh", { args: ["-c", "command -v cat"] }).outputSync().stdout)
+    .trim();
+  await using spawnd = await Spawnd.startWith(
+    ["--allow-net=127.0.0.1", `--allow-run=${cat}`],
+    "--",
+    cat,
+  );
+  assertEquals(text(await ask(spawnd.port, "hello")), "hello");
+});

@@ -1,0 +1,88 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { commandHandler, HandlerError, moduleHandler, Server } from "../lib/mod.ts";
+import { ask, childrenOf, isAlive, receive, receiveAll, send, text, until } from "./_spawnd.ts";
+
+Deno.test("a server can be had in one statement and is gone after its block", async () => {
+  let children: number[];
+  {
+    await using server = await Server.listen({
+      handler: commandHandler("cat"),
+      hostname: "127.0.0.1",
+      port: 0,
+      warm: 2,
+    });
+    assertEquals(text(await ask(server.addr.port, "hello")), "hello");
+    await until("two warm children", () => server.status().warm === 2);
+    children = childrenOf(Deno.pid);
+    assert(children.length >= 2);
+    assertEquals(server.status(), { active: 0, warm: 2, served: 1, failed: 0 });
+  }
+  assert(!children.some(isAlive));
+});
+
+Deno.test("shutdown() says whether sessions had to be cut, however often it is asked", async () => {
+  const server = await Server.listen({
+    handler: commandHandler("cat"),
+    hostname: "127.0.0.1",
+    port: 0,
+    drainTimeoutMs: 0,
+  });
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
+  await send(conn, "x");
+  await receive(conn, 1);
+  const first = server.shutdown();
+  await receiveAll(conn);
+  conn.close();
+  assertEquals([await first, await server.shutdown(), await server.finished], [
+    false,
+    false,
+    false,
+  ]);
+});
+
+Deno.test("Server.listen() rejects with what a caller can act on, and leaves nothing behind", async () => {
+  const handler = commandHandler("cat");
+  const listen = { hostname: "127.0.0.1", port: 0 };
+  const error = await assertRejects(
+    () => Server.listen({ handler: commandHandler("no-such-program"), ...listen }),
+    HandlerError,
+  );
+  assertEquals(error.message, 'Cannot start "no-such-program": no such program');
+  await assertRejects(
+    () => Server.listen({ handler: moduleHandler("/no/such.ts"), ...listen }),
+    HandlerError,
+  );
+  await assertRejects(() => Server.listen({ handler, warm: -1, ...listen }), RangeError);
+  await using server = await Server.listen({ handler, ...listen });
+  await assertRejects(
+    () => Server.listen({ handler, hostname: "127.0.0.1", port: server.addr.port }),
+    Deno.errors.AddrInUse,
+  );
+});
+
+Deno.test("a library that nobody configured a log for prints nothing", async () => {
+  const script = `
+    import { commandHandler, Server } from "${new URL("../lib/mod.ts", import.meta.url)}";
+    await using server = await Server.listen({ handler: commandHandler("true"), hostname: "127.0.0.1", port: 0 });
+    using conn = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
+    await conn.read(new Uint8Array(1));
+  `;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--allow-net",
+      "--allow-run",
+      "--config=deno.json",
+      `data:application/typescript,${encodeURIComponent(script)}`,
+    ],
+    cwd: new URL("../", import.meta.url),
+  }).output();
+  assertEquals([code, text(stdout), text(stderr)], [0, "", ""]);
+});
+
+Deno.test("lib/mod.ts re-exports and nothing else", async () => {
+  const source = await Deno.readTextFile(new URL("../lib/mod.ts", import.meta.url));
+  const code = source.replace(/\/\*\*.*?\*\//gs, "").trim();
+  assertMatch(code, /^(export (type )?\{[^}]*\} from "[^"]*";\s*)+$/);
+});

@@ -1,0 +1,47 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  ask,
+  childrenOf,
+  connectToReset,
+  descriptorsOf,
+  Spawnd,
+  text,
+  until,
+  within,
+} from "./_spawnd.ts";
+
+Deno.test("2,000 short connections leave descriptors and children where they were", async () => {
+  await using spawnd = await Spawnd.start("--warm", "4", "--log-level", "warn", "--", "cat");
+  const isAtRest = () => childrenOf(spawnd.pid).length === 4;
+  await until("four warm children", isAtRest);
+  await ask(spawnd.port, "the first"); // whatever is opened once is open now
+  await until("four warm children again", isAtRest);
+  const before = descriptorsOf(spawnd.pid);
+  let next = 0;
+  const client = async () => {
+    while (next < 2000) {
+      const question = `question ${next++}`;
+      if (next % 10 === 0) await (await connectToReset(spawnd.port))();
+      else assertEquals(text(await ask(spawnd.port, question)), question);
+    }
+  };
+  await within("2,000 connections", Promise.all(Array.from({ length: 8 }, client)), 60_000);
+  await until("four warm children at the end", isAtRest);
+  await until("the descriptors of before", () => descriptorsOf(spawnd.pid) === before);
+  spawnd.kill("SIGTERM");
+  assertEquals((await spawnd.ended()).code, 0);
+});
+
+Deno.test("300 connections at once are all served by the counter service", async () => {
+  await using spawnd = await Spawnd.start("--stderr", "null");
+  const answers = await within(
+    "300 answers",
+    Promise.all(Array.from({ length: 300 }, () => ask(spawnd.port, "hello"))),
+    60_000,
+  );
+  for (const answer of answers) {
+    assert(text(answer).startsWith("This is server send message:0\0"));
+    assertEquals(answer.length, 256);
+  }
+  assertEquals(new Set(spawnd.records({ message: "open" }).map(({ pid }) => pid)).size, 300);
+});

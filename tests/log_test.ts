@@ -1,0 +1,167 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ask, connectToReset, Spawnd, text, until } from "./_spawnd.ts";
+
+/** Runs `sh -c script` behind a server with text lines in its log; the lines of one connection. */
+async function textLog(script: string, ...options: string[]): Promise<string[]> {
+  await using spawnd = await Spawnd.start(
+    "--log-format",
+    "text",
+    ...options,
+    "--",
+    "sh",
+    "-c",
+    script,
+  );
+  await ask(spawnd.port, "hello");
+  await until("the record", () => spawnd.lines.some((line) => / end /.test(line)));
+  await spawnd.stop();
+  return spawnd.lines;
+}
+
+const TIME = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`;
+
+Deno.test("a connection is one line when it opens and one record when it ends", async () => {
+  const lines = await textLog("cat; exit 7");
+  const facts = String.raw`id=1 client=127\.0\.0\.1:\d+ pid=\d+`;
+  assertEquals(lines.length, 5);
+  assertMatch(
+    lines[0]!,
+    new RegExp(`^${TIME} info  listening address=127.0.0.1:\\d+ handler=sh warm=0$`),
+  );
+  assertMatch(lines[1]!, new RegExp(`^${TIME} info  open ${facts} start=cold$`));
+  assertMatch(
+    lines[2]!,
+    new RegExp(
+      `^${TIME} info  end ${facts} in=5 out=5 seconds=\\d[\\d.]* exit=7 reason=client-closed$`,
+    ),
+  );
+  assertMatch(lines[3]!, new RegExp(`^${TIME} info  draining active=0$`));
+  assertMatch(lines[4]!, new RegExp(`^${TIME} info  stopped served=1 failed=0 cut=0$`));
+});
+
+Deno.test("JSON lines carry the same facts, as values", async () => {
+  await using spawnd = await Spawnd.start("--", "cat");
+  await ask(spawnd.port, "hello");
+  const open = await spawnd.record({ message: "open" });
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([open.id, open.client, open.pid, open.start], [1, end.client, end.pid, "cold"]);
+  assertEquals([end.id, end.in, end.out, end.exit], [1, 5, 5, 0]);
+  assertEquals([typeof end.seconds, end.level, end.reason], ["number", "INFO", "client-closed"]);
+  assertMatch(String(end["@timestamp"]), new RegExp(`^${TIME}$`));
+});
+
+Deno.test("--log-level leaves out what is less important", async () => {
+  assertEquals(await levelsAt("info"), ["INFO", "WARN"]);
+  assertEquals(await levelsAt("warn"), ["WARN"]);
+  assertEquals(await levelsAt("error"), []);
+});
+
+/** The levels in the log of a server that has something to warn of. */
+async function levelsAt(level: string): Promise<unknown[]> {
+  await using spawnd = await Spawnd.start(
+    "--log-level",
+    level,
+    "--max-connections",
+    "1",
+    "--",
+    "cat",
+  );
+  await ask(spawnd.port, "hello"); // at the limit, which is a warning
+  await spawnd.stop();
+  return [...new Set(spawnd.log.map(({ level }) => level))].sort();
+}
+
+Deno.test("there is no colour unless the log goes to a terminal", async () => {
+  for (const line of await textLog("cat")) assert(!line.includes("\x1b"), line);
+});
+
+Deno.test("a child's stderr goes where --stderr says", async () => {
+  const script = "cat; echo told >&2";
+  assert((await textLog(script)).includes("told"));
+  assert(!(await textLog(script, "--stderr", "null")).some((line) => line.includes("told")));
+  const logged = (await textLog(script, "--stderr", "log")).filter((line) => line.includes("told"));
+  assertEquals(logged.length, 1);
+  assertMatch(logged[0]!, new RegExp(`^${TIME} info  stderr id=1 pid=\\d+ line=told$`));
+});
+
+Deno.test("what a child prints for its client can neither forge a line nor reach the terminal", async () => {
+  await using spawnd = await Spawnd.start(
+    "--log-format",
+    "text",
+    "--stderr",
+    "log",
+    "--",
+    "sh",
+    "-c",
+    "cat >&2",
+  );
+  await ask(
+    spawnd.port,
+    '\x1b[2J\x1b]0;x\x07\r2026-01-01T00:00:00.000Z error forged\u2028\u202e \x9b {id}\nb="c"',
+  );
+  await until("the record", () => spawnd.lines.some((line) => / end /.test(line)));
+  const lines = spawnd.lines.filter((line) => / stderr /.test(line));
+  assertEquals(lines.length, 2);
+  for (const line of spawnd.lines) {
+    assertMatch(line, new RegExp(`^${TIME} info  [^\\p{C}\\p{Zl}\\p{Zp}]+$`, "u"));
+  }
+  assert(lines[0]!.endsWith(String.raw`forged\u{2028}\u{202e} \u{9b} {id}"`), lines[0]);
+  assert(lines[1]!.endsWith(String.raw`line="b=\"c\""`), lines[1]);
+});
+
+Deno.test("the same in JSON lines", async () => {
+  await using spawnd = await Spawnd.start("--stderr", "log", "--", "sh", "-c", "cat >&2");
+  const forged = '\x1b[2J\x9b\x07"}{"@timestamp":1\u202e';
+  await ask(spawnd.port, forged);
+  const { line } = await spawnd.record({ message: "stderr" });
+  assertEquals(line, forged);
+});
+
+Deno.test("a child that prints without end and without lines does not fill the memory", async () => {
+  await using spawnd = await Spawnd.start(
+    ..."--stderr log --log-level warn -- sh -c".split(" "),
+    "head -c 50000000 /dev/zero >&2; echo done",
+  );
+  assertEquals(text(await ask(spawnd.port, "")), "done\n");
+  const peak = /^VmHWM:\s+(\d+) kB/m.exec(Deno.readTextFileSync(`/proc/${spawnd.pid}/status`))![1];
+  assert(Number(peak) < 200_000, `${peak} kB`);
+});
+
+Deno.test("a flood of warnings is cut short and counted", async () => {
+  const program = await Deno.makeTempFile();
+  await Deno.writeTextFile(program, "#!/bin/sh\n");
+  await Deno.chmod(program, 0o755);
+  await using spawnd = await Spawnd.start("--", program);
+  await Deno.remove(program);
+  for (let client = 0; client < 100; client++) await ask(spawnd.port, "").catch(() => {});
+  spawnd.kill("SIGUSR1");
+  assertEquals((await spawnd.record({ message: "status" })).failed, 100);
+  assertEquals(spawnd.records({ level: "WARN" }).length, 5);
+});
+
+Deno.test("a client that resets at once is one record, not a warning", async () => {
+  await using spawnd = await Spawnd.start("--kill-timeout", "0.2", "--", "cat");
+  const reset = await connectToReset(spawnd.port);
+  await spawnd.record({ message: "open" });
+  await reset();
+  assertEquals((await spawnd.record({ message: "end" })).reason, "client-reset");
+  assertEquals(spawnd.records({ level: "WARN" }), []);
+});
+
+Deno.test("a server whose log nobody reads any more goes on to serve", async () => {
+  const server = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-net", "--allow-run", "main.ts", "--host", "127.0.0.1", "--port", "0"],
+    cwd: new URL("../", import.meta.url),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  await server.stderr.cancel();
+  const stdout = server.stdout.getReader();
+  const { value } = await stdout.read();
+  await stdout.cancel();
+  const port = Number(/:(\d+)\n$/.exec(text(value!))![1]);
+  for (let client = 0; client < 3; client++) assertEquals((await ask(port, "hello")).length, 256);
+  server.kill("SIGTERM");
+  assertEquals((await server.status).code, 0);
+});

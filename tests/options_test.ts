@@ -1,0 +1,183 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { isModule } from "../lib/handler.ts";
+import { parseCommandLine, usage, UsageError } from "../lib/options.ts";
+import { DEFAULTS, RANGES, resolveSettings } from "../lib/settings.ts";
+
+/** The message of the usage error that a command line is. */
+function complaint(...args: string[]): string {
+  return assertThrows(() => parseCommandLine(args), UsageError).message;
+}
+
+Deno.test("without arguments it is the counter service with the defaults", () => {
+  const { server, logLevel, logFormat, show } = parseCommandLine([]);
+  assertEquals([logLevel, logFormat, show], ["info", "text", undefined]);
+  const { handler, ...settings } = resolveSettings(server);
+  assertEquals<unknown>(settings, { ...DEFAULTS, warm: 4 });
+  assertEquals(handler.name, "counter");
+});
+
+Deno.test("every option sets what it says, and seconds may have a fraction", () => {
+  const { server, logLevel, logFormat } = parseCommandLine([
+    ..."--host ::1 --port 7 --backlog 8 --warm 9 --max-connections 10".split(" "),
+    ..."--eof-timeout=0.25 --kill-timeout .5 --drain-timeout 3. --stderr log".split(" "),
+    ..."--log-level error --log-format json".split(" "),
+  ]);
+  const { handler: _, ...settings } = server;
+  assertEquals<unknown>(settings, {
+    hostname: "::1",
+    port: 7,
+    backlog: 8,
+    warm: 9,
+    maxConnections: 10,
+    eofTimeoutMs: 250,
+    killTimeoutMs: 500,
+    drainTimeoutMs: 3000,
+    stderr: "log",
+  });
+  assertEquals([logLevel, logFormat], ["error", "json"]);
+});
+
+Deno.test("a first word that is a module gets the words after it, options and -- included", () => {
+  const { handler, port } = parseCommandLine(
+    ["--port", "1", "./handler.ts", "a", "--port", "2", "--", "b", "-x"],
+  ).server;
+  assertEquals(port, 1);
+  assertEquals(handler.name, "./handler.ts");
+  assertEquals(handler.args.slice(-7), ["./handler.ts", "a", "--port", "2", "--", "b", "-x"]);
+  assertEquals(handler.warm, 4);
+});
+
+Deno.test("no Deno child may ask for a permission or is given one", () => {
+  for (const words of [[], ["handler.ts"]]) {
+    const { args } = parseCommandLine(words).server.handler;
+    assert(args.includes("--no-prompt"));
+    assert(!args.some((arg) => /^-(A|[RWNES]|P)|^--allow|^--permission/.test(arg)), args.join(" "));
+  }
+});
+
+Deno.test("after -- comes any program, its arguments as they are", () => {
+  const { handler } = parseCommandLine(["--", "git", "daemon", "--inetd", "--", "-x"]).server;
+  assertEquals([handler.command, handler.args], ["git", ["daemon", "--inetd", "--", "-x"]]);
+  assertEquals(handler.warm, 0);
+});
+
+Deno.test("modules are known by their ending or as an address", () => {
+  for (
+    const word of [
+      "a.ts",
+      "./b.js",
+      "c.mts",
+      "d.mjs",
+      "e.tsx",
+      "f.jsx",
+      "file:///g",
+      "https://h/i",
+      "jsr:@j/k",
+      "npm:l",
+    ]
+  ) {
+    assert(isModule(word), word);
+  }
+  for (const word of ["cat", "a.tsv", "ts", "a.ts.bak", "./run", "a.sh", "ftp://x"]) {
+    assert(!isModule(word), word);
+  }
+});
+
+Deno.test("an unknown option is named, with the nearest one where there is one", () => {
+  assertEquals(complaint("--prot", "1"), 'unknown option "--prot", did you mean --port?');
+  assertEquals(
+    complaint("--maxconnections=1"),
+    'unknown option "--maxconnections=1", did you mean --max-connections?',
+  );
+  assertEquals(complaint("--frobnicate"), 'unknown option "--frobnicate"');
+  assertEquals(complaint("-x"), 'unknown option "-x"');
+  assertEquals(complaint("--no-port"), 'unknown option "--no-port", did you mean --port?');
+  assertEquals(complaint("--__proto__=1"), 'unknown option "--__proto__=1"');
+});
+
+Deno.test("a value of the wrong kind is named, with what the option takes", () => {
+  const port = "--port takes a whole number from 0 to 65535, got";
+  assertEquals(complaint("--port", "x"), `${port} "x"`);
+  assertEquals(complaint("--port", "65536"), `${port} "65536"`);
+  assertEquals(complaint("--port", "1.5"), `${port} "1.5"`);
+  assertEquals(complaint("--port", "1e3"), `${port} "1e3"`);
+  assertEquals(complaint("--port", "0x10"), `${port} "0x10"`);
+  assertEquals(complaint("--port", " 1"), `${port} " 1"`);
+  assertEquals(complaint("--port", "-1"), `${port} "-1"`);
+  assertEquals(complaint("--port=-1"), `${port} "-1"`);
+  assertEquals(complaint("--port"), `${port} nothing`);
+  assertEquals(complaint("--port="), `${port} nothing`);
+  assertEquals(complaint("--port", "--warm", "1"), `${port} "--warm"`);
+  assertEquals(
+    complaint("--eof-timeout", "soon"),
+    '--eof-timeout takes seconds from 0 to 2147483, got "soon"',
+  );
+  assertEquals(
+    complaint("--eof-timeout", "2147484"),
+    '--eof-timeout takes seconds from 0 to 2147483, got "2147484"',
+  );
+  assertEquals(complaint("--stderr", "file"), '--stderr takes inherit, log or null, got "file"');
+  assertEquals(
+    complaint("--log-level", "INFO"),
+    '--log-level takes debug, info, warn or error, got "INFO"',
+  );
+  assertEquals(complaint("--host", ""), "--host takes an address or a host name, got nothing");
+  assertEquals(
+    complaint("--max-connections", "0"),
+    '--max-connections takes a whole number from 1 to 1000000, got "0"',
+  );
+});
+
+Deno.test("a handler that is none is named", () => {
+  assertEquals(
+    complaint("git"),
+    'a handler is a module (such as handler.ts) or -- and a program, got "git"',
+  );
+  assertEquals(
+    complaint("git", "--", "x"),
+    'a handler is a module (such as handler.ts) or -- and a program, got "git"',
+  );
+  assertEquals(
+    complaint(""),
+    'a handler is a module (such as handler.ts) or -- and a program, got ""',
+  );
+  assertEquals(complaint("--"), "-- takes a program and its arguments, got nothing");
+});
+
+Deno.test("help and version are asked for in every usual way", () => {
+  assertEquals(parseCommandLine(["--help"]).show, "help");
+  assertEquals(parseCommandLine(["-h"]).show, "help");
+  assertEquals(parseCommandLine(["--port", "1", "--help", "a.ts"]).show, "help");
+  assertEquals(parseCommandLine(["--version"]).show, "version");
+});
+
+Deno.test("the usage text fits a terminal and names every option with its default", () => {
+  for (const line of usage().split("\n")) assert(line.length <= 80, line);
+  assert(/--port N .*\(9527\)/.test(usage()));
+  assert(/--eof-timeout SECONDS .*\(30\)/.test(usage()));
+  assert(/--stderr WORD .*inherit, log or null \(inherit\)/.test(usage()));
+});
+
+Deno.test("the README's table of options is the usage text's", async () => {
+  const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+  const inReadme = readme.matchAll(/^\| `--([\w-]+)(?: \w+)?` *\|/gm).map((match) => match[1]);
+  const inUsage = usage().matchAll(/^  --([\w-]+)/gm).map((match) => match[1]);
+  assertEquals([...inReadme], [...inUsage]);
+});
+
+Deno.test("a server option out of range is a RangeError that names it", () => {
+  const { handler } = parseCommandLine([]).server;
+  for (const [name, [min, max]] of Object.entries(RANGES)) {
+    for (const value of [min - 1, max + 1, min + 0.5, NaN]) {
+      const { message } = assertThrows(
+        () => resolveSettings({ handler, [name]: value }),
+        RangeError,
+      );
+      assertEquals(
+        message,
+        `Cannot listen as ${name} must be a whole number from ${min} to ${max}: current value is ${value}`,
+      );
+    }
+    for (const value of [min, max]) resolveSettings({ handler, [name]: value });
+  }
+});

@@ -1,0 +1,162 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  ask,
+  childrenOf,
+  isAlive,
+  receive,
+  receiveAll,
+  send,
+  Spawnd,
+  text,
+  until,
+} from "./_spawnd.ts";
+
+/** The children there are now; they must be gone at the end. */
+async function warmChildren(spawnd: Spawnd, count: number): Promise<number[]> {
+  await until(`${count} children`, () => childrenOf(spawnd.pid).length === count);
+  return childrenOf(spawnd.pid);
+}
+
+async function areGone(pids: number[]): Promise<void> {
+  await until("the children to be gone", () => !pids.some(isAlive), 5000);
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`${signal} ends an idle server with exit code 0 and no child left`, async () => {
+    await using spawnd = await Spawnd.start();
+    const children = await warmChildren(spawnd, 4);
+    assertEquals((await spawnd.stop(signal)).code, 0);
+    assert(!children.some(isAlive));
+    assertEquals(spawnd.records({ message: "stopped" }).length, 1);
+  });
+
+  Deno.test(`${signal} lets open connections finish, and accepts no others`, async () => {
+    await using spawnd = await Spawnd.start("--stderr", "null");
+    using conn = await spawnd.connect();
+    await send(conn, "one");
+    await receive(conn, 256);
+    spawnd.kill(signal);
+    await spawnd.record({ message: "draining", active: 1 });
+    let refused = false;
+    await Deno.connect({ port: spawnd.port, hostname: "127.0.0.1" }).then(
+      (late) => late.close(),
+      () => refused = true,
+    );
+    assert(refused, "a connection was accepted while draining");
+    await send(conn, "two");
+    assertEquals(text(await receive(conn, 28)), "This is server send message:");
+    await conn.closeWrite();
+    await receiveAll(conn);
+    assertEquals((await spawnd.ended()).code, 0);
+    assertEquals((await spawnd.record({ message: "end" })).reason, "client-closed");
+  });
+}
+
+Deno.test("after the drain timeout what is open is cut by the ladder, and the exit code is 1", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--drain-timeout", "0.3", "--kill-timeout", "0.2", "--warm", "1"],
+    ...["--", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"],
+  );
+  using conn = await spawnd.connect();
+  assertEquals(text(await receive(conn, 6)), "ready\n");
+  const { pid } = await spawnd.record({ message: "open" });
+  assertEquals((await spawnd.stop()).code, 1);
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([end.exit, end.reason], ["SIGKILL", "drain-timeout"]);
+  assertEquals((await spawnd.record({ message: "stopped" })).cut, 1);
+  await areGone([Number(pid)]);
+});
+
+Deno.test("a child that is cut may still say goodbye to its client", async () => {
+  await using spawnd = await Spawnd.start(
+    "--drain-timeout",
+    "0",
+    "--",
+    "sh",
+    "-c",
+    "cat; echo bye",
+  );
+  using conn = await spawnd.connect();
+  await send(conn, "hello\n");
+  assertEquals(text(await receive(conn, 6)), "hello\n");
+  spawnd.kill("SIGTERM");
+  assertEquals(text(await receiveAll(conn)), "bye\n");
+  conn.close();
+  assertEquals((await spawnd.ended()).code, 1);
+});
+
+for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
+  Deno.test(`a second signal, ${signal}, kills every child at once and exits ${code}`, async () => {
+    await using spawnd = await Spawnd.start(
+      "--",
+      "sh",
+      "-c",
+      "trap '' TERM INT; echo ready; while :; do sleep 0.05; done",
+    );
+    using conn = await spawnd.connect();
+    assertEquals(text(await receive(conn, 6)), "ready\n");
+    const { pid } = await spawnd.record({ message: "open" });
+    spawnd.kill("SIGTERM");
+    await spawnd.record({ message: "draining" });
+    assertEquals((await spawnd.stop(signal)).code, code);
+    await areGone([Number(pid)]);
+  });
+}
+
+Deno.test("SIGUSR1 logs the numbers and changes nothing", async () => {
+  await using spawnd = await Spawnd.start("--warm", "2", "--", "cat");
+  await warmChildren(spawnd, 2);
+  await ask(spawnd.port, "hello");
+  using conn = await spawnd.connect();
+  await send(conn, "x");
+  await receive(conn, 1);
+  await warmChildren(spawnd, 3);
+  spawnd.kill("SIGUSR1");
+  const { active, warm, served, failed } = await spawnd.record({ message: "status" });
+  assertEquals({ active, warm, served, failed }, { active: 1, warm: 2, served: 1, failed: 0 });
+  await send(conn, "y");
+  assertEquals(text(await receive(conn, 1)), "y");
+});
+
+Deno.test("SIGKILL of the server leaves no child, idle or serving", async () => {
+  await using spawnd = await Spawnd.start();
+  await warmChildren(spawnd, 4);
+  using conn = await spawnd.connect();
+  await send(conn, "hello");
+  await receive(conn, 256);
+  const children = await warmChildren(spawnd, 5);
+  spawnd.kill("SIGKILL");
+  await areGone(children);
+});
+
+Deno.test("SIGTERM at any moment ends it, without a hang, a stack trace or a child left", async () => {
+  for (let round = 0; round < 20; round++) {
+    await using spawnd = Spawnd.run(
+      "--host",
+      "127.0.0.1",
+      "--port",
+      `${21_000 + round}`,
+      "--kill-timeout",
+      "1",
+    );
+    const deadline = performance.now() + Math.random() * 250; // the moments differ on purpose
+    const conns: Deno.Conn[] = [];
+    while (performance.now() < deadline && !spawnd.exited) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      const connecting = Deno.connect({ hostname: "127.0.0.1", port: 21_000 + round });
+      await connecting.then(async (conn) => {
+        conns.push(conn);
+        if (conns.length % 2) await send(conn, "hello");
+      }).catch(() => {}); // not yet listening
+      if (conns.length > 3) conns.shift()!.close();
+    }
+    const children = childrenOf(spawnd.pid);
+    spawnd.kill("SIGTERM");
+    for (const conn of conns) conn.close();
+    const { code, signal } = await spawnd.ended();
+    assert(code === 0 || signal === "SIGTERM", `exit code ${code}, signal ${signal}`);
+    await areGone(children);
+    const odd = spawnd.lines.filter((line) => /^\s+at |error/i.test(line));
+    assertEquals(odd, []);
+  }
+});
