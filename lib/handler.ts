@@ -28,9 +28,14 @@ export interface Handler {
 
 /** A handler that cannot be started: the program or module is missing, or is no program. */
 export class HandlerError extends Error {
+  /** Tells it from other errors. */
   override readonly name = "HandlerError";
 
-  /** @param reason Why it cannot be started, without the handler's name. */
+  /**
+   * An error about a handler.
+   *
+   * @param reason Why it cannot be started, without the handler's name.
+   */
   constructor(handler: Handler, reason: string) {
     super(`Cannot start ${quote(handler.name)}: ${reason}`);
   }

@@ -17,7 +17,7 @@ import {
 } from "./handler.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./log.ts";
 import { DEFAULTS, RANGES, type ServerOptions } from "./settings.ts";
-import { STDERR_MODES } from "./worker.ts";
+import type { StderrMode } from "./worker.ts";
 
 /** What a command line asks for. */
 export interface CommandLine {
@@ -32,6 +32,8 @@ export interface CommandLine {
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
+
+const STDERR_MODES: readonly StderrMode[] = ["inherit", "log", "null"];
 
 interface Option {
   readonly name: string;

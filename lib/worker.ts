@@ -14,9 +14,7 @@ import type { Endpoint } from "./relay.ts";
 import { settlesWithin } from "./settles_within.ts";
 
 /** What becomes of a child's stderr: the server's own, lines in its log, or nothing. */
-export const STDERR_MODES = ["inherit", "log", "null"] as const;
-/** See {@linkcode STDERR_MODES}. */
-export type StderrMode = (typeof STDERR_MODES)[number];
+export type StderrMode = "inherit" | "log" | "null";
 
 /** How a child ended. */
 export interface Exit {

@@ -161,7 +161,7 @@ Deno.test("the usage text fits a terminal and names every option with its defaul
 Deno.test("the README's table of options is the usage text's", async () => {
   const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
   const inReadme = readme.matchAll(/^\| `--([\w-]+)(?: \w+)?` *\|/gm).map((match) => match[1]);
-  const inUsage = usage().matchAll(/^  --([\w-]+)/gm).map((match) => match[1]);
+  const inUsage = usage().matchAll(/^ {2}--([\w-]+)/gm).map((match) => match[1]);
   assertEquals([...inReadme], [...inUsage]);
 });
 
