@@ -42,6 +42,17 @@ export async function until<T>(
   }
 }
 
+/** Resolves with what `probe` returns when that is truthy and has not changed for 300 ms. */
+export async function untilSteady<T>(what: string, probe: () => T): Promise<T> {
+  let [value, since] = [probe(), performance.now()];
+  await until(`${what} to stay the same`, () => {
+    const now = probe();
+    if (now !== value) [value, since] = [now, performance.now()];
+    return value && performance.now() - since > 300;
+  });
+  return value;
+}
+
 /** A record of the server's log, as JSON lines have it. */
 export type LogRecord = Record<string, unknown> & { message: string; level: string };
 
@@ -253,7 +264,7 @@ export function childrenOf(pid: number): number[] {
           Deno.readTextFileSync(`/proc/${candidate}/status`),
         );
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false; // it ended meanwhile
+      if (hasEnded(error)) return false;
       throw error;
     }
   });
@@ -264,9 +275,14 @@ export function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (hasEnded(error)) return false;
     throw error;
   }
+}
+
+/** Whether reading about a process failed because it is no more. */
+function hasEnded(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH";
 }
 
 /** Whether a process waits for its stdin, a pipe, and has nothing else to do (Linux: proc(5)). */

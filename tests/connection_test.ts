@@ -16,7 +16,7 @@ import {
   send,
   Spawnd,
   text,
-  until,
+  untilSteady,
   within,
 } from "./_spawnd.ts";
 
@@ -125,7 +125,7 @@ Deno.test("a client that does not read holds its child back, not the parent's me
   const before = memoryOf(spawnd.pid);
   using conn = await spawnd.connect();
   const { pid } = await spawnd.record({ message: "open" });
-  await standsStill(Number(pid), "wchar");
+  await standsStill(Number(pid));
   const grown = memoryOf(spawnd.pid) - before;
   assert(grown < 16 * MB, `grown by ${grown} bytes`);
   let length = 0;
@@ -148,7 +148,7 @@ Deno.test("a child that does not read holds its client back, not the parent's me
     while (sent < 100 * MB) sent += await conn.write(new Uint8Array(64 * 1024));
   })().catch(() => {});
   await spawnd.record({ message: "open" });
-  await standsStill(spawnd.pid, "wchar");
+  await standsStill(spawnd.pid);
   assert(sent < 50 * MB, `${sent} bytes were taken`);
   const grown = memoryOf(spawnd.pid) - before;
   assert(grown < 16 * MB, `grown by ${grown} bytes`);
@@ -156,15 +156,11 @@ Deno.test("a child that does not read holds its client back, not the parent's me
   await sending;
 });
 
-/** Waits until a process has moved bytes, and then no more (Linux: proc(5)). */
-async function standsStill(pid: number, counter: "wchar" | "rchar"): Promise<void> {
-  const read = () =>
-    Number(new RegExp(`${counter}: (\\d+)`).exec(Deno.readTextFileSync(`/proc/${pid}/io`))![1]);
-  let [last, since] = [0, performance.now()];
-  await until(`process ${pid} to stand still`, () => {
-    const now = read();
-    if (now !== last) [last, since] = [now, performance.now()];
-    return now > 4096 && performance.now() - since > 300;
+/** Waits until a process has written bytes, and then no more (Linux: proc(5)). */
+async function standsStill(pid: number): Promise<void> {
+  await untilSteady(`the output of process ${pid}`, () => {
+    const io = Deno.readTextFileSync(`/proc/${pid}/io`);
+    return Math.max(0, Number(/wchar: (\d+)/.exec(io)![1]) - 4096);
   });
 }
 

@@ -7,16 +7,23 @@ import {
   Spawnd,
   text,
   until,
+  untilSteady,
+  waitsForInput,
   within,
 } from "./_spawnd.ts";
 
 Deno.test("2,000 short connections leave descriptors and children where they were", async () => {
-  await using spawnd = await Spawnd.start("--warm", "4", "--log-level", "warn", "--", "cat");
-  const isAtRest = () => childrenOf(spawnd.pid).length === 4;
+  await using spawnd = await Spawnd.start("--warm", "4", "--", "cat");
+  const isAtRest = () => {
+    const children = childrenOf(spawnd.pid);
+    return children.length === 4 && children.every(waitsForInput);
+  };
   await until("four warm children", isAtRest);
   await ask(spawnd.port, "the first"); // whatever is opened once is open now
+  await spawnd.record({ message: "end" });
   await until("four warm children again", isAtRest);
-  const before = descriptorsOf(spawnd.pid);
+  const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
+  const before = await descriptors();
   let next = 0;
   const client = async () => {
     while (next < 2000) {
@@ -27,7 +34,7 @@ Deno.test("2,000 short connections leave descriptors and children where they wer
   };
   await within("2,000 connections", Promise.all(Array.from({ length: 8 }, client)), 60_000);
   await until("four warm children at the end", isAtRest);
-  await until("the descriptors of before", () => descriptorsOf(spawnd.pid) === before);
+  assertEquals(await descriptors(), before);
   spawnd.kill("SIGTERM");
   assertEquals((await spawnd.ended()).code, 0);
 });

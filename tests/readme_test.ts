@@ -17,6 +17,6 @@ Deno.test("the README's reasons are those a session can end for", async () => {
   const source = await Deno.readTextFile(new URL("../lib/session.ts", import.meta.url));
   const [, union] = /export type EndReason =([^;]*);/.exec(source)!;
   const reasons = union!.matchAll(/"([\w-]+)"/g).map((match) => match[1]);
-  const inReadme = README.matchAll(/^\| `([a-z][\w-]+)` \|/gm).map((match) => match[1]);
+  const inReadme = README.matchAll(/^\| `([a-z][\w-]+)` *\|/gm).map((match) => match[1]);
   assertEquals([...inReadme], [...reasons]);
 });
