@@ -113,7 +113,9 @@ export class Pool<W extends Poolable> {
   take(): { worker: W; warm: boolean } {
     const now = this.#options.clock.now();
     const worker = this.#idle.shift();
-    if (this.#idle.length === this.#options.size - 1) this.#shortSinceMs = now;
+    if (worker !== undefined && this.#idle.length === this.#options.size - 1) {
+      this.#shortSinceMs = now;
+    }
     this.#takenAtMs = now;
     this.#scheduleRefill();
     return worker === undefined

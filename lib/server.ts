@@ -57,6 +57,7 @@ export class Server implements AsyncDisposable {
   readonly #workers = new Set<Worker>();
   readonly #finish = Promise.withResolvers<boolean>();
   #freed = Promise.withResolvers<void>();
+  #accepting: Promise<void> | undefined;
   #closing = false;
   #accepted = 0;
   #served = 0;
@@ -95,7 +96,7 @@ export class Server implements AsyncDisposable {
       throw new HandlerError(handler, error instanceof Error ? error.message : String(error));
     }
     log.info("listening", { address: formatAddress(server.addr), handler: handler.name, warm });
-    server.#accept();
+    server.#accepting = server.#accept();
     return server;
   }
 
@@ -193,15 +194,18 @@ export class Server implements AsyncDisposable {
   }
 
   async #drain(): Promise<boolean> {
+    await this.#accepting; // the last connection may just have come through
     log.info("draining", { active: this.#sessions.size });
     const pool = this.#pool.close();
-    const ended = Promise.all(this.#sessions.values());
-    const clean = await settlesWithin(ended, this.#options.drainTimeoutMs);
-    const cut = this.#sessions.size;
-    for (const session of this.#sessions.keys()) session.stop("drain-timeout");
+    const sessions = [...this.#sessions.keys()];
+    const ended = Promise.allSettled(this.#sessions.values());
+    if (!await settlesWithin(ended, this.#options.drainTimeoutMs)) {
+      for (const session of sessions) session.stop("drain-timeout");
+    }
     await ended;
     await pool;
+    const cut = sessions.filter(({ reason }) => reason === "drain-timeout").length;
     log.info("stopped", { served: this.#served, failed: this.#failed, cut });
-    return clean;
+    return cut === 0;
   }
 }

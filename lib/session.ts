@@ -58,7 +58,8 @@ export class Session {
   readonly #worker: Worker;
   readonly #start: "warm" | "cold";
   readonly #timeouts: SessionTimeouts;
-  readonly #over = Promise.withResolvers<EndReason>();
+  readonly #over = Promise.withResolvers<void>();
+  #reason: EndReason | undefined;
   #inputEnded = false;
   #silence: ReturnType<typeof setTimeout> | undefined;
 
@@ -78,9 +79,15 @@ export class Session {
     worker.connection = id;
   }
 
-  /** Ends it, for a reason that comes from outside; the first reason counts. */
+  /** Why it ended, once that is decided. */
+  get reason(): EndReason | undefined {
+    return this.#reason;
+  }
+
+  /** Ends it; the first reason counts. */
   stop(reason: EndReason): void {
-    this.#over.resolve(reason);
+    this.#reason ??= reason;
+    this.#over.resolve();
   }
 
   /** Serves the client to the end: when this resolves, the child has been reaped and all is closed. */
@@ -94,8 +101,8 @@ export class Session {
     log.info("open", { ...facts, start: this.#start });
     worker.exited.then(() => this.#limitSilence());
 
-    const reason = await this.#over.promise;
-    if (reason === "client-reset") {
+    await this.#over.promise;
+    if (this.#reason === "client-reset") {
       client.close();
       worker.cancel();
     }
@@ -112,7 +119,7 @@ export class Session {
       out: this.outbound.bytes,
       seconds: Number(((performance.now() - startedAtMs) / 1000).toFixed(3)),
       exit: signal ?? code,
-      reason,
+      reason: this.#reason,
     });
   }
 

@@ -282,7 +282,7 @@ export function isAlive(pid: number): boolean {
 
 /** Whether reading about a process failed because it is no more. */
 function hasEnded(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH";
+  return error instanceof Deno.errors.NotFound || /No such process/.test(String(error));
 }
 
 /** Whether a process waits for its stdin, a pipe, and has nothing else to do (Linux: proc(5)). */
