@@ -106,7 +106,8 @@ export class Session {
       client.close();
       worker.cancel();
     }
-    await worker.stop(this.#timeouts.killTimeoutMs);
+    const { killTimeoutMs } = this.#timeouts;
+    await worker.stop(killTimeoutMs, this.#reason === "eof-timeout" ? 0 : killTimeoutMs);
     await settlesWithin(Promise.all([input, output]), LINGER_MS);
     clearTimeout(this.#silence);
     client.close();

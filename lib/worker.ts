@@ -40,7 +40,7 @@ export class Worker implements Endpoint {
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #stdout: ReadableStreamBYOBReader;
-  #stdinClosedAtMs: number | undefined;
+  #stdinClosed = false;
 
   /**
    * Starts a child. This blocks the calling thread for as long as the operating system takes.
@@ -76,8 +76,8 @@ export class Worker implements Endpoint {
 
   /** Closes the child's stdin, after what is being written; a child that no longer reads is fine. */
   async closeWrite(): Promise<void> {
-    if (this.#stdinClosedAtMs !== undefined) return;
-    this.#stdinClosedAtMs = performance.now();
+    if (this.#stdinClosed) return;
+    this.#stdinClosed = true;
     try {
       await this.#stdin.close();
     } catch {
@@ -94,13 +94,12 @@ export class Worker implements Endpoint {
    * The stop ladder: closes stdin and waits, sends SIGTERM and waits, sends SIGKILL. Resolves when
    * the child has been reaped.
    *
-   * @param killTimeoutMs How long each wait is, in milliseconds. The first counts from when stdin
-   * was closed, if that was before.
+   * @param killTimeoutMs How long each wait is, in milliseconds.
+   * @param graceMs How long the first one is, where the end of input has been waited on before.
    */
-  async stop(killTimeoutMs: number): Promise<void> {
+  async stop(killTimeoutMs: number, graceMs: number = killTimeoutMs): Promise<void> {
     this.closeWrite();
-    const waitedMs = performance.now() - this.#stdinClosedAtMs!;
-    if (await settlesWithin(this.exited, killTimeoutMs - waitedMs)) return;
+    if (await settlesWithin(this.exited, graceMs)) return;
     this.kill("SIGTERM");
     if (await settlesWithin(this.exited, killTimeoutMs)) return;
     this.kill("SIGKILL");
