@@ -193,7 +193,10 @@ export class Pool<W extends Poolable> {
       worker.cancel();
       const ageMs = this.#options.clock.now() - startedAtMs;
       if (exit.code === 0 && ageMs < IMPATIENT_MS) this.#goCold();
-      else if (ageMs < STARTED_MS) this.#fail(exit.signal ?? `exit code ${exit.code}`);
+      // Ctrl-C on a terminal reaches the children too, and is none of their faults.
+      else if (ageMs < STARTED_MS && exit.signal !== "SIGINT") {
+        this.#fail(exit.signal ?? `exit code ${exit.code}`);
+      }
       this.#scheduleRefill();
     });
   }

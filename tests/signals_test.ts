@@ -105,6 +105,18 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
   });
 }
 
+Deno.test("Ctrl-C, which reaches the children too, is no failure of theirs", async () => {
+  await using spawnd = await Spawnd.start();
+  const children = await warmChildren(spawnd, 4);
+  for (const child of children) Deno.kill(child, "SIGINT");
+  await until(
+    "the children to be seen gone",
+    () => !childrenOf(spawnd.pid).some((child) => children.includes(child)),
+  );
+  assertEquals((await spawnd.stop("SIGINT")).code, 0);
+  assertEquals(spawnd.records({ level: "WARN" }), []);
+});
+
 Deno.test("SIGUSR1 logs the numbers and changes nothing", async () => {
   await using spawnd = await Spawnd.start("--warm", "2", "--", "cat");
   await warmChildren(spawnd, 2);
