@@ -52,7 +52,10 @@ async function main(args: readonly string[]): Promise<number> {
   };
   if (Deno.build.os !== "windows") {
     Deno.addSignalListener("SIGHUP", () => server.refresh());
-    Deno.addSignalListener("SIGUSR1", () => log.info("status", { ...server.status() }));
+    // On SIGUSR1 Deno opens its inspector besides (since 2.9.2), so there is another signal to ask by.
+    for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
+      Deno.addSignalListener(signal, () => log.info("status", { ...server.status() }));
+    }
   }
   console.log(`spawnd listening on ${formatAddress(server.addr)}`);
   return await server.finished ? 0 : 1;

@@ -217,9 +217,9 @@ Options (durations are seconds and may have a fraction):
 ${lines.join("\n")}
 
 Signals:
-  SIGTERM, SIGINT  stop accepting, drain, exit; a second one kills at once
-  SIGHUP           replace the warm children, so that new clients get new code
-  SIGUSR1          log one line of numbers
+  SIGTERM, SIGINT   stop accepting, drain, exit; a second one kills at once
+  SIGHUP            replace the warm children, so that new clients get new code
+  SIGUSR2, SIGUSR1  log one line of numbers (on SIGUSR1 Deno opens its debugger)
 
 Exit status:
   0  all connections ended by themselves

@@ -288,7 +288,7 @@ Deno.test("a program that is removed while the server runs is a refused client, 
   await Deno.rename(`${program}.away`, program);
   assertEquals(text(await ask(spawnd.port, "after")), "after");
   await Deno.remove(program);
-  spawnd.kill("SIGUSR1");
+  spawnd.kill("SIGUSR2");
   const status = await spawnd.record({ message: "status" });
   assertEquals([status.served, status.failed], [2, 1]);
 });

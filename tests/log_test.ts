@@ -134,7 +134,7 @@ Deno.test("a flood of warnings is cut short and counted", async () => {
   await using spawnd = await Spawnd.start("--", program);
   await Deno.remove(program);
   for (let client = 0; client < 100; client++) await ask(spawnd.port, "").catch(() => {});
-  spawnd.kill("SIGUSR1");
+  spawnd.kill("SIGUSR2");
   assertEquals((await spawnd.record({ message: "status" })).failed, 100);
   assertEquals(spawnd.records({ level: "WARN" }).length, 5);
 });

@@ -117,20 +117,22 @@ Deno.test("Ctrl-C, which reaches the children too, is no failure of theirs", asy
   assertEquals(spawnd.records({ level: "WARN" }), []);
 });
 
-Deno.test("SIGUSR1 logs the numbers and changes nothing", async () => {
-  await using spawnd = await Spawnd.start("--warm", "2", "--", "cat");
-  await warmChildren(spawnd, 2);
-  await ask(spawnd.port, "hello");
-  using conn = await spawnd.connect();
-  await send(conn, "x");
-  await receive(conn, 1);
-  await warmChildren(spawnd, 3);
-  spawnd.kill("SIGUSR1");
-  const { active, warm, served, failed } = await spawnd.record({ message: "status" });
-  assertEquals({ active, warm, served, failed }, { active: 1, warm: 2, served: 1, failed: 0 });
-  await send(conn, "y");
-  assertEquals(text(await receive(conn, 1)), "y");
-});
+for (const signal of ["SIGUSR2", "SIGUSR1"] as const) {
+  Deno.test(`${signal} logs the numbers and changes nothing`, async () => {
+    await using spawnd = await Spawnd.start("--warm", "2", "--", "cat");
+    await warmChildren(spawnd, 2);
+    await ask(spawnd.port, "hello");
+    using conn = await spawnd.connect();
+    await send(conn, "x");
+    await receive(conn, 1);
+    await warmChildren(spawnd, 3);
+    spawnd.kill(signal);
+    const { active, warm, served, failed } = await spawnd.record({ message: "status" });
+    assertEquals({ active, warm, served, failed }, { active: 1, warm: 2, served: 1, failed: 0 });
+    await send(conn, "y");
+    assertEquals(text(await receive(conn, 1)), "y");
+  });
+}
 
 Deno.test("SIGKILL of the server leaves no child, idle or serving", async () => {
   await using spawnd = await Spawnd.start();
