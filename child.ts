@@ -2,8 +2,8 @@
  * The counter service for one client, the handler spawnd has when none is named: read a message of
  * up to 256 bytes from stdin, answer it with one numbered block on stdout, until the input ends.
  *
- * One client a process needs no event loop, so every call here blocks. Nothing is imported but the
- * block itself: what is loaded here is paid for by every single connection.
+ * One client a process needs no event loop, so every call here blocks. Two small files are
+ * imported and nothing else: what is loaded here is paid for by every single connection.
  *
  * @module
  */

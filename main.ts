@@ -76,18 +76,15 @@ async function start({ server: options }: CommandLine): Promise<Server> {
   try {
     return await Server.listen(options);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    if (error instanceof HandlerError) throw new StartError(error.message);
     const why = explain(error);
     if (why === undefined) throw error;
-    throw new StartError(
-      error instanceof HandlerError ? why : `Cannot listen on ${address}: ${why}`,
-    );
+    throw new StartError(`Cannot listen on ${address}: ${why}`);
   }
 }
 
-/** What a person should know and do about a failed start; nothing for an error that is our own. */
-function explain(error: Error): string | undefined {
-  if (error instanceof HandlerError) return error.message;
+/** Why listening failed and what to do about it; nothing for an error that is our own. */
+function explain(error: unknown): string | undefined {
   if (error instanceof Deno.errors.AddrInUse) {
     return "the port is taken; stop what listens there, or choose another with --port";
   }
@@ -97,7 +94,7 @@ function explain(error: Error): string | undefined {
   if (error instanceof Deno.errors.AddrNotAvailable) {
     return "this machine has no such address; choose another with --host";
   }
-  if (error.message.startsWith("failed to lookup address")) {
+  if (error instanceof Error && error.message.startsWith("failed to lookup address")) {
     return "there is no such host; choose another with --host";
   }
 }

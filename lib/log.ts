@@ -19,7 +19,6 @@ import {
   getTextFormatter,
   getThrottlingFilter,
   type Logger,
-  type LogLevel as LibraryLevel,
   type LogRecord,
 } from "@logtape/logtape";
 import { quote } from "./quote.ts";
@@ -87,7 +86,7 @@ export function configureLog({ level, format, color }: LogOptions): void {
         category: "spawnd",
         sinks: ["stderr"],
         filters: ["throttle"],
-        lowestLevel: level === "warn" ? "warning" : level satisfies LibraryLevel,
+        lowestLevel: level === "warn" ? "warning" : level,
       },
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
     ],

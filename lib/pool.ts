@@ -69,6 +69,7 @@ const CLOCK: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
 /** Idle workers, oldest first. */
 export class Pool<W extends Poolable> {
   readonly #options: Required<PoolOptions<W>>;

@@ -152,7 +152,10 @@ export class Server implements AsyncDisposable {
       } catch (error) {
         if (this.#closing) return;
         // The client was gone before it was accepted (seen on 2.9 as NotConnected).
-        if (error instanceof Deno.errors.NotConnected) continue;
+        if (error instanceof Deno.errors.NotConnected) {
+          log.debug("gone before it was accepted");
+          continue;
+        }
         // Out of descriptors, say (EMFILE): the connection stays in the backlog, the error would
         // be the same at once.
         log.warn("cannot accept", { error: String(error) });

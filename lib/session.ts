@@ -128,7 +128,7 @@ export class Session {
   async #carryInput(): Promise<void> {
     let end = await pump(this.#client, this.#worker, this.inbound);
     if (end === "sink-failed") end = await discard(this.#client);
-    if (end === "source-failed") return this.stop("client-reset");
+    if (end === "source-failed") return this.#lose(this.inbound.error);
     this.#inputEnded = true;
     this.#limitSilence();
   }
@@ -136,8 +136,14 @@ export class Session {
   /** Child to client. */
   async #carryOutput(): Promise<void> {
     const end = await pump(this.#worker, this.#client, this.outbound);
-    if (end === "sink-failed") return this.stop("client-reset");
+    if (end === "sink-failed") return this.#lose(this.outbound.error);
     this.stop(this.#inputEnded ? "client-closed" : "child-closed");
+  }
+
+  /** The client is gone; how that showed is for whoever debugs. */
+  #lose(error: unknown): void {
+    if (this.#reason === undefined) log.debug("lost", { id: this.id, error: String(error) });
+    this.stop("client-reset");
   }
 
   /**

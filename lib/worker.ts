@@ -28,8 +28,6 @@ export interface Exit {
 export class Worker implements Endpoint {
   /** Its process id. */
   readonly pid: number;
-  /** When it was started, on the clock of `performance.now()`, in milliseconds. */
-  readonly startedAtMs: number = performance.now();
   /** Resolves when it has ended and has been reaped. Never rejects. */
   readonly exited: Promise<Exit>;
   /** How it ended, once it has. */

@@ -1,5 +1,14 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { ask, connectToReset, Spawnd, text, until } from "./_spawnd.ts";
+import {
+  ask,
+  childrenOf,
+  connectToReset,
+  Spawnd,
+  testWith,
+  text,
+  until,
+  within,
+} from "./_spawnd.ts";
 
 /** Runs `sh -c script` behind a server with text lines in its log; the lines of one connection. */
 async function textLog(script: string, ...options: string[]): Promise<string[]> {
@@ -75,6 +84,35 @@ Deno.test("there is no colour unless the log goes to a terminal", async () => {
   for (const line of await textLog("cat")) assert(!line.includes("\x1b"), line);
 });
 
+testWith("script", "bsdutils", "a terminal gets colour, unless NO_COLOR is set", async () => {
+  for (const [env, coloured] of [[{}, true], [{ NO_COLOR: "1" }, false]] as const) {
+    const { NO_COLOR: _, ...inherited } = Deno.env.toObject();
+    const command =
+      `exec '${Deno.execPath()}' run --allow-net --allow-run main.ts --host 127.0.0.1 --port 0`;
+    const terminal = new Deno.Command("script", {
+      args: ["--quiet", "--return", "--command", command, "/dev/null"],
+      cwd: new URL("../", import.meta.url),
+      clearEnv: true,
+      env: { ...inherited, ...env },
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    let output = "";
+    const reading = async () => {
+      for await (const text of terminal.stdout.pipeThrough(new TextDecoderStream())) {
+        output += text;
+        if (/listening on \S+\r\n$/.test(output)) {
+          for (const pid of childrenOf(terminal.pid)) Deno.kill(pid, "SIGTERM");
+        }
+      }
+    };
+    await within("the end of what the terminal shows", reading());
+    assertEquals((await terminal.status).code, 0);
+    assertMatch(output, /listening address=/);
+    assertEquals(output.includes("\x1b["), coloured, output);
+  }
+});
+
 Deno.test("a child's stderr goes where --stderr says", async () => {
   const script = "cat; echo told >&2";
   assert((await textLog(script)).includes("told"));
@@ -140,11 +178,12 @@ Deno.test("a flood of warnings is cut short and counted", async () => {
 });
 
 Deno.test("a client that resets at once is one record, not a warning", async () => {
-  await using spawnd = await Spawnd.start("--kill-timeout", "0.2", "--", "cat");
+  await using spawnd = await Spawnd.start("--log-level", "debug", "--", "cat");
   const reset = await connectToReset(spawnd.port);
   await spawnd.record({ message: "open" });
   await reset();
   assertEquals((await spawnd.record({ message: "end" })).reason, "client-reset");
+  assertMatch(String(spawnd.records({ message: "lost" })[0]?.error), /^ConnectionReset/);
   assertEquals(spawnd.records({ level: "WARN" }), []);
 });
 
@@ -158,10 +197,10 @@ Deno.test("a server whose log nobody reads any more goes on to serve", async () 
   }).spawn();
   await server.stderr.cancel();
   const stdout = server.stdout.getReader();
-  const { value } = await stdout.read();
+  const { value } = await within("its address", stdout.read());
   await stdout.cancel();
   const port = Number(/:(\d+)\n$/.exec(text(value!))![1]);
   for (let client = 0; client < 3; client++) assertEquals((await ask(port, "hello")).length, 256);
   server.kill("SIGTERM");
-  assertEquals((await server.status).code, 0);
+  assertEquals((await within("its end", server.status)).code, 0);
 });
