@@ -65,7 +65,7 @@ export function configureLog({ level, format, color }: LogOptions): void {
     limit: WARNINGS_PER_WINDOW,
     windowMs: WINDOW_MS,
     summary: {
-      logger: log,
+      logger: { warning: (message) => log.warn(message) }, // without the facts of its bookkeeping
       message: ({ suppressed, firstRecord }) =>
         `${suppressed} more like this were not shown: ${firstRecord.rawMessage}`,
     },

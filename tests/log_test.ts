@@ -175,6 +175,15 @@ Deno.test("a flood of warnings is cut short and counted", async () => {
   spawnd.kill("SIGUSR2");
   assertEquals((await spawnd.record({ message: "status" })).failed, 100);
   assertEquals(spawnd.records({ level: "WARN" }).length, 5);
+  const summary = await until("the count, with the next warning after ten seconds", async () => {
+    await ask(spawnd.port, "").catch(() => {});
+    return spawnd.records({ message: /more like this/ })[0];
+  });
+  assertMatch(
+    summary.message,
+    /^\d+ more like this were not shown: cannot start a child: the client is refused$/,
+  );
+  assertEquals(Object.keys(summary).sort(), ["@timestamp", "level", "logger", "message"]);
 });
 
 Deno.test("a client that resets at once is one record, not a warning", async () => {
