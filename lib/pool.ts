@@ -17,6 +17,7 @@
  * @module
  */
 
+import { CLOCK, type Clock } from "./clock.ts";
 import { log } from "./log.ts";
 import type { Exit } from "./worker.ts";
 
@@ -30,14 +31,6 @@ export interface Poolable {
   stop(killTimeoutMs: number): Promise<void>;
   /** Gives back what is left of it. */
   cancel(): void;
-}
-
-/** Time as the pool sees it; tests bring their own. */
-export interface Clock {
-  /** Milliseconds from any fixed point. */
-  now(): number;
-  /** Calls back once, after `ms` milliseconds; the function returned prevents that. */
-  after(ms: number, callback: () => void): () => void;
 }
 
 /** How {@linkcode Pool} is set up. */
@@ -61,14 +54,6 @@ const LONGEST_BACKOFF_MS = 10_000;
 const STARTED_MS = 1_000;
 /** A child that exits before this, all well and without a client, did not wait for one. */
 const IMPATIENT_MS = 10_000;
-
-const CLOCK: Clock = {
-  now: () => performance.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 /** Idle workers, oldest first. */
 export class Pool<W extends Poolable> {
@@ -109,9 +94,10 @@ export class Pool<W extends Poolable> {
   /**
    * A worker for a client that is here: the oldest warm one, or a new one.
    *
+   * @param spawn Starts the new one, where it can be told more than one that starts ahead.
    * @throws What the start of a new one throws.
    */
-  take(): { worker: W; warm: boolean } {
+  take(spawn: () => W = this.#options.spawn): { worker: W; warm: boolean } {
     const now = this.#options.clock.now();
     const worker = this.#idle.shift();
     if (worker !== undefined && this.#idle.length === this.#options.size - 1) {
@@ -119,9 +105,7 @@ export class Pool<W extends Poolable> {
     }
     this.#takenAtMs = now;
     this.#scheduleRefill();
-    return worker === undefined
-      ? { worker: this.#options.spawn(), warm: false }
-      : { worker, warm: true };
+    return worker === undefined ? { worker: spawn(), warm: false } : { worker, warm: true };
   }
 
   /** Stops the idle workers and starts new ones, which run what the program is by now. */

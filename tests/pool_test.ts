@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type Clock, Pool, type Poolable } from "../lib/pool.ts";
+import { Pool, type Poolable } from "../lib/pool.ts";
 import type { Exit } from "../lib/worker.ts";
+import { FakeClock, settle } from "./_fake_clock.ts";
 import {
   ask,
   childrenOf,
@@ -13,41 +14,6 @@ import {
   until,
   waitsForInput,
 } from "./_spawnd.ts";
-
-/** Time that stands still until a test moves it. */
-class FakeClock implements Clock {
-  #now = 0;
-  #timers: { at: number; callback: () => void }[] = [];
-
-  now(): number {
-    return this.#now;
-  }
-
-  after(ms: number, callback: () => void): () => void {
-    const timer = { at: this.#now + ms, callback };
-    this.#timers.push(timer);
-    return () => this.#timers = this.#timers.filter((other) => other !== timer);
-  }
-
-  /** Lets `ms` milliseconds pass, and all that happens in them. */
-  async pass(ms: number): Promise<void> {
-    const end = this.#now + ms;
-    for (;;) {
-      await settle();
-      const next = this.#timers.toSorted((a, b) => a.at - b.at)[0];
-      if (next === undefined || next.at > end) break;
-      this.#timers = this.#timers.filter((other) => other !== next);
-      this.#now = Math.max(this.#now, next.at);
-      next.callback();
-    }
-    this.#now = end;
-  }
-}
-
-/** Lets promises that have settled be heard. */
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
-}
 
 class FakeWorker implements Poolable {
   exit: Exit | null = null;
