@@ -1,0 +1,212 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { formatBytes } from "../lib/address.ts";
+import {
+  formatProxyHeader,
+  parseProxyHeader,
+  type ProxyHeader,
+  ProxyHeaderError,
+  readProxyHeader,
+} from "../lib/proxy_protocol.ts";
+import type { Source } from "../lib/relay.ts";
+import { concat } from "./_spawnd.ts";
+
+const encoder = new TextEncoder();
+const SIGNATURE = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];
+
+/** A header of version 2 with this command, family and what follows them. */
+function v2(command: number, family: number, payload: number[]): Uint8Array {
+  const length = [payload.length >> 8, payload.length & 255];
+  return Uint8Array.from([...SIGNATURE, command, family, ...length, ...payload]);
+}
+
+/** A source that gives these pieces, one a read. */
+function sourceOf(...pieces: Uint8Array[]): Source {
+  return {
+    read(buffer) {
+      const piece = pieces.shift();
+      if (piece === undefined) return Promise.resolve(null);
+      buffer.set(piece);
+      return Promise.resolve(buffer.subarray(0, piece.length));
+    },
+  };
+}
+
+const TCP4 = [192, 0, 2, 1, 198, 51, 100, 7, 0xd4, 0x31, 0x01, 0xbb];
+const HEADER: ProxyHeader = {
+  source: { hostname: "192.0.2.1", port: 54321 },
+  destination: { hostname: "198.51.100.7", port: 443 },
+};
+
+/** The header in `data`, which must end exactly there. */
+function parse(data: string | Uint8Array): ProxyHeader | undefined {
+  const bytes = typeof data === "string" ? encoder.encode(data) : data;
+  const parsed = parseProxyHeader(bytes);
+  if (parsed) assertEquals(parsed.length, bytes.length);
+  return parsed?.header;
+}
+
+function complaint(data: string | Uint8Array): string {
+  return assertThrows(() => parse(data), ProxyHeaderError).message;
+}
+
+Deno.test("version 1 names both ends, of either family", () => {
+  assertEquals(parse("PROXY TCP4 192.0.2.1 198.51.100.7 54321 443\r\n"), HEADER);
+  assertEquals(parse("PROXY TCP6 2001:db8::1 2001:DB8::2 0 65535\r\n"), {
+    source: { hostname: "2001:db8::1", port: 0 },
+    destination: { hostname: "2001:db8::2", port: 65535 },
+  });
+  assertEquals(parse("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:c633:6407 54321 443\r\n"), HEADER);
+});
+
+Deno.test("version 1 UNKNOWN says nothing, with or without addresses", () => {
+  assertEquals(parse("PROXY UNKNOWN\r\n"), {});
+  assertEquals(parse("PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n"), {});
+});
+
+Deno.test("a malformed line of version 1 is refused", () => {
+  for (
+    const line of [
+      "PROXY TCP4 192.0.2.1 198.51.100.7 54321\r\n",
+      "PROXY TCP4 192.0.2.1 198.51.100.7 54321 443\n",
+      "PROXY TCP4 192.0.2.1 198.51.100.7 54321 443 \r\n",
+      "PROXY TCP4  192.0.2.1 198.51.100.7 54321 443\r\n",
+      "PROXY TCP4 192.0.2.1 198.51.100.7 54321 65536\r\n",
+      "PROXY TCP4 192.0.2.1 198.51.100.7 054321 443\r\n",
+      "PROXY TCP4 192.0.2.1 198.51.100.7 -1 443\r\n",
+      "PROXY TCP4 192.0.2.256 198.51.100.7 1 443\r\n",
+      "PROXY TCP4 192.0.2.1 example.com 1 443\r\n",
+      "PROXY TCP4 ::1 ::2 1 443\r\n",
+      "PROXY TCP6 192.0.2.1 198.51.100.7 1 443\r\n",
+      "PROXY UDP4 192.0.2.1 198.51.100.7 1 443\r\n",
+      "PROXY UNKNOWNER\r\n",
+      "PROXY \r\n",
+    ]
+  ) {
+    assertEquals(complaint(line), "its PROXY line is malformed", line);
+  }
+});
+
+Deno.test("version 1 is no longer than 107 bytes", () => {
+  const longest = `PROXY UNKNOWN ${"x".repeat(107 - 16)}\r\n`;
+  assertEquals(parse(longest), {});
+  assertEquals(parse(longest.slice(0, 106)), undefined);
+  const message = "its PROXY line is longer than 107 bytes";
+  assertEquals(complaint(longest.replace("x", "xx")), message);
+  assertEquals(complaint(`PROXY ${"x".repeat(101)}`), message);
+});
+
+Deno.test("version 2 names both ends, of either family, whatever extensions follow", () => {
+  assertEquals(parse(v2(0x21, 0x11, TCP4)), HEADER);
+  assertEquals(parse(v2(0x21, 0x11, [...TCP4, 0x04, 0, 3, 1, 2, 3])), HEADER);
+  const TCP6 = [...Array(15).fill(0), 1, 0x20, 1, 0x0d, 0xb8, ...Array(12).fill(0), 0, 80, 1, 0];
+  assertEquals(parse(v2(0x21, 0x21, TCP6)), {
+    source: { hostname: "::1", port: 80 },
+    destination: { hostname: "2001:db8::", port: 256 },
+  });
+  const zeros = Array(10).fill(0);
+  const mapped = [...zeros, 255, 255, ...TCP4.slice(0, 4), ...zeros, 255, 255, ...TCP4.slice(4)];
+  assertEquals(parse(v2(0x21, 0x21, mapped)), HEADER);
+});
+
+Deno.test("version 2 LOCAL, unspecified, UDP and Unix say nothing", () => {
+  assertEquals(parse(v2(0x20, 0x00, [])), {});
+  assertEquals(parse(v2(0x20, 0x11, TCP4)), {});
+  for (const family of [0x00, 0x12, 0x22]) assertEquals(parse(v2(0x21, family, TCP4)), {});
+  for (const family of [0x31, 0x32]) {
+    assertEquals(parse(v2(0x21, family, Array(216).fill(0x2f))), {});
+  }
+});
+
+Deno.test("a malformed header of version 2 is refused as soon as that shows", () => {
+  const version = "its PROXY header has an unknown version or command";
+  assertEquals(complaint(v2(0x11, 0x11, TCP4).slice(0, 16)), version);
+  assertEquals(complaint(v2(0x22, 0x11, TCP4).slice(0, 16)), version);
+  const family = "its PROXY header has an unknown family";
+  assertEquals(complaint(v2(0x21, 0x41, TCP4)), family);
+  assertEquals(complaint(v2(0x21, 0x10, TCP4)), family);
+  const short = "its PROXY header is too short for its addresses";
+  assertEquals(complaint(v2(0x21, 0x11, TCP4.slice(1))), short);
+  assertEquals(complaint(v2(0x21, 0x21, Array(35).fill(0))), short);
+  assertEquals(parse(v2(0x21, 0x00, Array(4080).fill(0))), {});
+  assertEquals(
+    complaint(v2(0x21, 0x00, Array(4081).fill(0)).slice(0, 16)),
+    "its PROXY header is longer than 4096 bytes",
+  );
+});
+
+Deno.test("what begins as no header is refused at its first byte that differs", () => {
+  const message = "it does not begin with a PROXY header";
+  for (const data of ["G", "GET / HTTP/1.1\r\n", "PROXX", "proxy TCP4", "\r\n\r\nx", "\x16\x03"]) {
+    assertEquals(complaint(data), message, data);
+  }
+  assertEquals(complaint(Uint8Array.of(...SIGNATURE.slice(0, 11), 0)), message);
+  for (const data of ["P", "PROXY", "PROXY TCP4 192", "\r\n\r", "\r\n\r\n\0\r\nQUIT"]) {
+    assertEquals(parse(data), undefined, data);
+  }
+});
+
+const address = fc.oneof(
+  fc.ipV4(),
+  fc.uint8Array({ minLength: 16, maxLength: 16 }).map(formatBytes),
+);
+const peer = fc.record({ hostname: address, port: fc.nat(65535) });
+const header = fc.oneof(fc.constant({}), fc.record({ source: peer, destination: peer }));
+const version = fc.constantFrom<1 | 2>(1, 2);
+
+Deno.test("every header that is written is read as it was, in whatever pieces it comes", async () => {
+  const property = fc.asyncProperty(
+    header,
+    version,
+    fc.uint8Array({ maxLength: 300 }),
+    fc.array(fc.integer({ min: 1, max: 60 }), { maxLength: 20 }),
+    async (header, version, body, sizes) => {
+      let bytes: Uint8Array = concat([formatProxyHeader(version, header), body]);
+      const pieces = [];
+      for (const size of sizes) {
+        pieces.push(bytes.subarray(0, size));
+        bytes = bytes.subarray(size);
+      }
+      const source = sourceOf(...[...pieces, bytes].filter(({ length }) => length > 0));
+      const read = await readProxyHeader(source);
+      assertEquals(read.header, header);
+      const after = [read.rest];
+      for (;;) {
+        const chunk = await source.read(new Uint8Array(4096));
+        if (chunk === null) break;
+        after.push(chunk);
+      }
+      assertEquals(concat(after), Uint8Array.from(body));
+    },
+  );
+  await fc.assert(property, { numRuns: 500 });
+});
+
+Deno.test("whatever bytes come, they are a header, the beginning of one, or refused", () => {
+  const junk = fc.uint8Array({ maxLength: 300 });
+  const begun = fc.tuple(header, version, fc.nat(60), junk).map(([header, version, at, junk]) =>
+    concat([formatProxyHeader(version, header).subarray(0, at), junk])
+  );
+  fc.assert(
+    fc.property(fc.oneof(junk, begun), (bytes) => {
+      try {
+        const parsed = parseProxyHeader(bytes);
+        if (parsed) assertEquals(parsed.length <= bytes.length, true);
+      } catch (error) {
+        if (!(error instanceof ProxyHeaderError)) throw error;
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+Deno.test("an end before the header is complete is refused", async () => {
+  for (const data of ["", "PROXY TCP4 192"]) {
+    const pieces = data ? [encoder.encode(data)] : [];
+    await assertRejects(
+      () => readProxyHeader(sourceOf(...pieces)),
+      ProxyHeaderError,
+      "the connection ended before a PROXY header",
+    );
+  }
+});
