@@ -5,12 +5,13 @@
  */
 
 import config from "./deno.json" with { type: "json" };
-import { formatAddress } from "./lib/client.ts";
+import { formatPeer } from "./lib/address.ts";
 import { HandlerError } from "./lib/handler.ts";
+import { ListenError } from "./lib/listener.ts";
 import { configureLog, log } from "./lib/log.ts";
 import { type CommandLine, parseCommandLine, usage, UsageError } from "./lib/options.ts";
-import { Server } from "./lib/server.ts";
-import { resolveSettings } from "./lib/settings.ts";
+import { happened, Server } from "./lib/server.ts";
+import { resolveSettings, type Settings } from "./lib/settings.ts";
 
 /** Signals that end the server, with their numbers (signal(7)). */
 const STOP_SIGNALS = Deno.build.os === "windows"
@@ -54,48 +55,43 @@ async function main(args: readonly string[]): Promise<number> {
     Deno.addSignalListener("SIGHUP", () => server.refresh());
     // On SIGUSR1 Deno opens its inspector besides (since 2.9.2), so there is another signal to ask by.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
-      Deno.addSignalListener(signal, () => log.info("status", { ...server.status() }));
+      Deno.addSignalListener(signal, () => {
+        const { refused, ...numbers } = server.status();
+        log.info("status", { ...numbers, ...happened(refused) });
+      });
     }
   }
-  console.log(`spawnd listening on ${formatAddress(server.addr)}`);
+  console.log(`spawnd listening on ${server.names.join(" and ")}`);
   return await server.finished ? 0 : 1;
 }
 
 /** Starts the server, or says in a {@linkcode StartError} what keeps it from starting. */
 async function start({ server: options }: CommandLine): Promise<Server> {
-  const { hostname, port, handler } = resolveSettings(options);
-  const address = formatAddress({ transport: "tcp", hostname, port });
-  const granted = (permission: Deno.PermissionDescriptor) =>
-    Deno.permissions.querySync(permission).state === "granted";
-  if (!granted({ name: "net", host: address })) {
-    throw new StartError(`Deno does not allow listening on ${address}: add --allow-net`);
-  }
-  if (!granted({ name: "run", command: handler.command })) {
-    throw new StartError(`Deno does not allow running ${handler.command}: add --allow-run`);
-  }
+  requirePermissions(resolveSettings(options));
   try {
     return await Server.listen(options);
   } catch (error) {
-    if (error instanceof HandlerError) throw new StartError(error.message);
-    const why = explain(error);
-    if (why === undefined) throw error;
-    throw new StartError(`Cannot listen on ${address}: ${why}`);
+    if (error instanceof HandlerError || error instanceof ListenError) {
+      throw new StartError(error.message);
+    }
+    throw error;
   }
 }
 
-/** Why listening failed and what to do about it; nothing for an error that is our own. */
-function explain(error: unknown): string | undefined {
-  if (error instanceof Deno.errors.AddrInUse) {
-    return "the port is taken; stop what listens there, or choose another with --port";
+/** Deno would ask for a permission, or throw: better to name the flag. */
+function requirePermissions({ hostname, port, handler, cert, key, unix }: Settings): void {
+  const address = formatPeer({ hostname, port });
+  const needs: [Deno.PermissionDescriptor, string][] = [
+    [{ name: "net", host: address }, `listening on ${address}`],
+    [{ name: "run", command: handler.command }, `running ${handler.command}`],
+  ];
+  for (const path of [cert, key, unix].filter((path) => path !== undefined)) {
+    needs.push([{ name: "read", path }, `reading ${path}`]);
   }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "the system does not allow this port; choose one from 1024 up with --port";
-  }
-  if (error instanceof Deno.errors.AddrNotAvailable) {
-    return "this machine has no such address; choose another with --host";
-  }
-  if (error instanceof Error && error.message.startsWith("failed to lookup address")) {
-    return "there is no such host; choose another with --host";
+  if (unix !== undefined) needs.push([{ name: "write", path: unix }, `writing ${unix}`]);
+  for (const [permission, what] of needs) {
+    if (Deno.permissions.querySync(permission).state === "granted") continue;
+    throw new StartError(`Deno does not allow ${what}: add --allow-${permission.name}`);
   }
 }
 

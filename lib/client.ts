@@ -1,5 +1,5 @@
 /**
- * The client: one accepted socket as an endpoint of the relay.
+ * The client: one accepted connection as an endpoint of the relay, over TCP, TLS or a Unix socket.
  *
  * It reads and writes the connection itself and never touches `conn.readable`, which closes the
  * whole socket at the end of input and so makes half-close impossible (seen on Deno 2.9).
@@ -7,26 +7,74 @@
  * @module
  */
 
-import type { Endpoint } from "./relay.ts";
+import { formatPeer, unmapPeer } from "./address.ts";
+import { type ProxyHeader, readProxyHeader } from "./proxy_protocol.ts";
+import { discard, type Endpoint } from "./relay.ts";
+import { settlesWithin } from "./settles_within.ts";
 
-/** An accepted TCP connection. */
+/**
+ * How long a client's bytes are still read after its last output. A socket closed with bytes unread
+ * is reset, and a reset destroys output that the client has not read yet (RFC 1122, section
+ * 4.2.2.13). Milliseconds.
+ */
+export const LINGER_MS = 2_000;
+
+/** How much is read of a client that has to wait: an idle relay's buffer. */
+const AHEAD_BYTES = 4 * 1024;
+
+/** An accepted connection. */
 export class Client implements Endpoint {
-  /** The peer as `ip:port`, with an IPv6 address in brackets (RFC 3986, section 3.2.2). */
-  readonly name: string;
-  readonly #conn: Deno.TcpConn;
+  /** Whether it speaks TLS. */
+  readonly isTls: boolean;
+  readonly #conn: Deno.TcpConn | Deno.TlsConn | Deno.UnixConn;
+  /** Whether it would understand a word: not before the end of its handshake. */
+  #isReady: boolean;
+  /** Both ends, as a proxy in between tells them where there is one; none for a Unix socket. */
+  #ends: ProxyHeader = {};
+  /** What was read before somebody wanted it. */
+  #ahead: Promise<Uint8Array<ArrayBuffer> | null> | undefined;
 
-  constructor(conn: Deno.TcpConn) {
+  constructor(conn: Deno.TcpConn | Deno.TlsConn | Deno.UnixConn) {
     this.#conn = conn;
-    this.name = formatAddress(conn.remoteAddr);
+    this.isTls = "handshake" in conn;
+    this.#isReady = !this.isTls;
+    if (conn.remoteAddr.transport === "tcp") {
+      const [source, destination] = [conn.remoteAddr, conn.localAddr as Deno.NetAddr].map(
+        unmapPeer,
+      );
+      this.#ends = { source: source!, destination: destination! };
+    }
+    // Neither a Unix socket nor one under TLS can be told.
+    const { setNoDelay, setKeepAlive } = conn as Partial<Deno.TcpConn>;
     try {
-      conn.setNoDelay(true); // what a child writes at once is a message: do not hold it back
-      conn.setKeepAlive(true); // a peer that lost its power sends no FIN
+      setNoDelay?.call(conn, true); // what a child writes at once is a message: do not hold it back
+      setKeepAlive?.call(conn, true); // a peer that lost its power sends no FIN
     } catch {
       // Already reset: the first read will say so.
     }
   }
 
+  /** The peer as the log has it: `ip:port`, or `unix`. */
+  get name(): string {
+    return this.#ends.source ? formatPeer(this.#ends.source) : "unix";
+  }
+
+  /** Its address; none over a Unix socket. */
+  get address(): string | undefined {
+    return this.#ends.source?.hostname;
+  }
+
+  /** The client's own end and the server's, without a word of proxies. */
+  get ends(): ProxyHeader {
+    return this.#ends;
+  }
+
   async read(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
+    if (this.#ahead !== undefined) {
+      const ahead = this.#ahead;
+      this.#ahead = undefined;
+      return await ahead;
+    }
     const length = await this.#conn.read(buffer);
     return length === null ? null : buffer.subarray(0, length);
   }
@@ -41,7 +89,53 @@ export class Client implements Endpoint {
     return this.#conn.closeWrite();
   }
 
-  /** Closes the socket; what is still waiting in a read or a write fails. May be called twice. */
+  /**
+   * Completes the TLS handshake. It has no end of its own in time: {@linkcode Client.close} ends it.
+   *
+   * @throws What the client sent was no TLS, or it refused ours.
+   */
+  async handshake(): Promise<void> {
+    if ("handshake" in this.#conn) await this.#conn.handshake();
+    this.#isReady = true;
+  }
+
+  /**
+   * Reads the PROXY header that has to come first; from then on, the client is whom it names.
+   *
+   * @throws {ProxyHeaderError} There is none. And whatever a read throws.
+   */
+  async readProxyHeader(): Promise<void> {
+    const { header, rest } = await readProxyHeader(this);
+    if (header.source) this.#ends = header;
+    if (rest.length > 0) this.#ahead = Promise.resolve(rest);
+  }
+
+  /**
+   * Whether a client that has to wait has gone: it reset the connection, or ended it without having
+   * said anything. Resolves when it is clear; to `false` once it says something, for then it may well
+   * end its input and wait on for its answer.
+   */
+  async hasLeft(): Promise<boolean> {
+    this.#ahead ??= this.read(new Uint8Array(AHEAD_BYTES));
+    try {
+      return await this.#ahead === null;
+    } catch {
+      return true;
+    }
+  }
+
+  /** Says a last word, ends the output, and closes when the client has seen it, or soon. */
+  async dismiss(word: Uint8Array<ArrayBuffer>): Promise<void> {
+    const farewell = async () => {
+      await this.write(word);
+      await this.closeWrite();
+      await discard(this);
+    };
+    if (this.#isReady) await settlesWithin(farewell(), LINGER_MS);
+    this.close();
+  }
+
+  /** Closes the connection; what is still waiting in a read or a write fails. May be called twice. */
   close(): void {
     try {
       this.#conn.close();
@@ -49,9 +143,4 @@ export class Client implements Endpoint {
       if (!(error instanceof Deno.errors.BadResource)) throw error;
     }
   }
-}
-
-/** `127.0.0.1:9527`, or `[::1]:9527`. */
-export function formatAddress({ hostname, port }: Deno.NetAddr): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -144,20 +144,28 @@ export function isModule(word: string): boolean {
  * Makes sure that a handler can be started, and for a module fetches and compiles all it imports,
  * so that the first clients do not wait for that.
  *
+ * @param identity The user and the group that its children are to run as.
  * @throws {HandlerError} It cannot be; the message says why, in one line.
  */
-export async function checkHandler(handler: Handler): Promise<void> {
+export async function checkHandler(
+  handler: Handler,
+  identity: { readonly uid?: number; readonly gid?: number },
+): Promise<void> {
   if (handler.check === undefined) return;
   const [command, ...args] = handler.check;
   // A check that must not run proves nothing: the first spawn will tell.
   if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return;
-  const { success, stderr } = await new Deno.Command(command, {
+  const checking = new Deno.Command(command, {
+    ...identity,
     args,
     env: { ...handler.env, NO_COLOR: "1" },
     stdin: "null",
     stdout: "null",
     stderr: "piped",
   }).output();
+  const { success, stderr } = await checking.catch((error) => {
+    throw new HandlerError(handler, error instanceof Error ? error.message : String(error));
+  });
   if (success) return;
   const said = new TextDecoder().decode(stderr).split("\n");
   const place = said.find((line) => /^\s+at /.test(line)) ?? "";

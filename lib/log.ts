@@ -64,10 +64,11 @@ export function configureLog({ level, format, color }: LogOptions): void {
   const throttle = getThrottlingFilter({
     limit: WARNINGS_PER_WINDOW,
     windowMs: WINDOW_MS,
+    key: kindOf,
     summary: {
       logger: { warning: (message) => log.warn(message) }, // without the facts of its bookkeeping
       message: ({ suppressed, firstRecord }) =>
-        `${suppressed} more like this were not shown: ${firstRecord.rawMessage}`,
+        `${suppressed} more like this were not shown: ${kindOf(firstRecord)}`,
     },
   });
   configureSync({
@@ -91,6 +92,11 @@ export function configureLog({ level, format, color }: LogOptions): void {
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
     ],
   });
+}
+
+/** What warnings of one kind have in common. */
+function kindOf({ rawMessage, properties: { reason } }: LogRecord): string {
+  return reason === undefined ? String(rawMessage) : `${rawMessage} reason=${reason}`;
 }
 
 /** What an event carries, as ` key=value` for each; anything but a plain word is quoted. */

@@ -21,6 +21,8 @@ export {
   HandlerError,
   moduleHandler,
 } from "./handler.ts";
-export { Server, type ServerStatus } from "./server.ts";
+export type { Rate, Refusal } from "./admission.ts";
+export { ListenError } from "./listener.ts";
+export { type RefusalReason, Server, type ServerStatus } from "./server.ts";
 export type { ServerOptions } from "./settings.ts";
 export type { StderrMode } from "./worker.ts";

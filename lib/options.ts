@@ -8,6 +8,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { closestString } from "@std/text/closest-string";
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
+import { isNetwork } from "./address.ts";
 import {
   commandHandler,
   counterHandler,
@@ -16,7 +17,7 @@ import {
   moduleHandler,
 } from "./handler.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./log.ts";
-import { DEFAULTS, RANGES, type ServerOptions } from "./settings.ts";
+import { DEFAULTS, RANGES, RATE_RANGES, type ServerOptions } from "./settings.ts";
 import type { StderrMode } from "./worker.ts";
 
 /** What a command line asks for. */
@@ -35,72 +36,137 @@ export class UsageError extends Error {
 
 const STDERR_MODES: readonly StderrMode[] = ["inherit", "log", "null"];
 
+/** The smallest and the largest value. */
+type Range = readonly [min: number, max: number];
+
 interface Option {
   readonly name: string;
   readonly help: string;
   /** What its value is called in the usage text; a switch has none. */
-  readonly takes?: "ADDRESS" | "N" | "SECONDS" | "WORD";
+  readonly takes?: "ADDRESS" | "CIDR" | "FILE" | "N" | "N[/SECONDS]" | "SECONDS" | "TEXT" | "WORD";
   /** The words it can be, where it takes one. */
   readonly words?: readonly string[];
   /** The server option it sets; one in milliseconds takes seconds here. */
   readonly sets?: keyof ServerOptions;
   /** The default in words, where the server's options do not have it. */
   readonly default?: string;
+  /** An option it is of no use without. */
+  readonly needs?: string;
 }
 
-const OPTIONS: readonly Option[] = [
-  { name: "host", takes: "ADDRESS", sets: "hostname", help: "address or name to listen on" },
-  { name: "port", takes: "N", sets: "port", help: "TCP port; 0 takes a free one" },
-  { name: "backlog", takes: "N", sets: "backlog", help: "connections the kernel may hold" },
-  {
-    name: "warm",
-    takes: "N",
-    sets: "warm",
-    default: "modules: 4, programs: 0",
-    help: "children kept ready",
-  },
-  {
-    name: "max-connections",
-    takes: "N",
-    sets: "maxConnections",
-    help: "served at once; the backlog holds more",
-  },
-  {
-    name: "eof-timeout",
-    takes: "SECONDS",
-    sets: "eofTimeoutMs",
-    help: "silence after the input's end; 0: no limit",
-  },
-  {
-    name: "kill-timeout",
-    takes: "SECONDS",
-    sets: "killTimeoutMs",
-    help: "from end of input to SIGTERM to SIGKILL",
-  },
-  {
-    name: "drain-timeout",
-    takes: "SECONDS",
-    sets: "drainTimeoutMs",
-    help: "left to connections by SIGTERM",
-  },
-  {
-    name: "stderr",
-    takes: "WORD",
-    words: STDERR_MODES,
-    sets: "stderr",
-    help: "stderr of children",
-  },
-  { name: "log-level", takes: "WORD", words: LOG_LEVELS, default: "info", help: "least logged" },
-  {
-    name: "log-format",
-    takes: "WORD",
-    words: LOG_FORMATS,
-    default: "text",
-    help: "form of a line",
-  },
-  { name: "help", help: "print this and exit" },
-  { name: "version", help: "print the version and exit" },
-];
+const THEMES: Readonly<Record<string, readonly Option[]>> = {
+  "Where to listen": [
+    { name: "host", takes: "ADDRESS", sets: "hostname", help: "address or name to listen on" },
+    { name: "port", takes: "N", sets: "port", help: "TCP port; 0 takes a free one" },
+    { name: "backlog", takes: "N", sets: "backlog", help: "connections the kernel may hold" },
+    { name: "unix", takes: "FILE", sets: "unix", help: "listen on this Unix socket too" },
+    {
+      name: "cert",
+      takes: "FILE",
+      sets: "cert",
+      needs: "key",
+      help: "speak TLS; certificate chain in PEM",
+    },
+    { name: "key", takes: "FILE", sets: "key", needs: "cert", help: "its private key in PEM" },
+    {
+      name: "accept-proxy",
+      takes: "CIDR",
+      sets: "acceptProxy",
+      help: "proxies that send a PROXY header",
+    },
+  ],
+  "Who may come in (a source is an IPv4 address or an IPv6 /64; 0: no limit)": [
+    { name: "max-connections", takes: "N", sets: "maxConnections", help: "served at once" },
+    { name: "queue", takes: "N", sets: "queue", help: "may wait for one of these to end" },
+    { name: "queue-timeout", takes: "SECONDS", sets: "queueTimeoutMs", help: "and so long" },
+    { name: "max-per-source", takes: "N", sets: "maxPerSource", help: "connections of a source" },
+    {
+      name: "rate-per-source",
+      takes: "N[/SECONDS]",
+      sets: "ratePerSource",
+      help: "new ones of a source",
+    },
+    { name: "allow", takes: "CIDR", sets: "allow", help: "only these; may be repeated" },
+    { name: "deny", takes: "CIDR", sets: "deny", help: "not these; may be repeated" },
+    { name: "refusal", takes: "TEXT", sets: "refusal", help: "what a refused client is sent" },
+  ],
+  "How long (seconds, which may have a fraction)": [
+    {
+      name: "handshake-timeout",
+      takes: "SECONDS",
+      sets: "handshakeTimeoutMs",
+      help: "for TLS or a PROXY header",
+    },
+    {
+      name: "idle-timeout",
+      takes: "SECONDS",
+      sets: "idleTimeoutMs",
+      help: "without a byte; 0: no limit",
+    },
+    {
+      name: "session-timeout",
+      takes: "SECONDS",
+      sets: "sessionTimeoutMs",
+      help: "in all; 0: no limit",
+    },
+    {
+      name: "eof-timeout",
+      takes: "SECONDS",
+      sets: "eofTimeoutMs",
+      help: "silence after the input's end; 0: no limit",
+    },
+    {
+      name: "kill-timeout",
+      takes: "SECONDS",
+      sets: "killTimeoutMs",
+      help: "from end of input to SIGTERM to SIGKILL",
+    },
+    {
+      name: "drain-timeout",
+      takes: "SECONDS",
+      sets: "drainTimeoutMs",
+      help: "left to connections by SIGTERM",
+    },
+  ],
+  "The children": [
+    {
+      name: "warm",
+      takes: "N",
+      sets: "warm",
+      default: "modules: 4, programs: 0",
+      help: "children kept ready",
+    },
+    {
+      name: "send-proxy",
+      takes: "N",
+      sets: "sendProxy",
+      help: "PROXY header to read first; 0: none",
+    },
+    { name: "uid", takes: "N", sets: "uid", needs: "gid", help: "user they run as" },
+    { name: "gid", takes: "N", sets: "gid", help: "group they run as" },
+    {
+      name: "stderr",
+      takes: "WORD",
+      words: STDERR_MODES,
+      sets: "stderr",
+      help: "their stderr",
+    },
+  ],
+  "The log, and others": [
+    { name: "log-level", takes: "WORD", words: LOG_LEVELS, default: "info", help: "least logged" },
+    {
+      name: "log-format",
+      takes: "WORD",
+      words: LOG_FORMATS,
+      default: "text",
+      help: "form of a line",
+    },
+    { name: "help", help: "print this and exit" },
+    { name: "version", help: "print the version and exit" },
+  ],
+};
+
+const OPTIONS = Object.values(THEMES).flat();
 
 /**
  * Reads the command line.
@@ -114,6 +180,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     stopEarly: true,
     string: ["_", ...OPTIONS.filter(({ takes }) => takes).map(({ name }) => name)],
     boolean: OPTIONS.filter(({ takes }) => !takes).map(({ name }) => name),
+    collect: OPTIONS.filter(({ takes }) => takes === "CIDR").map(({ name }) => name),
     alias: { help: "h" },
     unknown(arg: string, key?: string) {
       if (key !== undefined) unknown.push(arg);
@@ -123,20 +190,32 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 
   const server: Record<string, unknown> = {};
   for (const option of OPTIONS) {
-    const text = parsed[option.name];
-    if (typeof text !== "string") continue;
-    // A word that begins with a dash is never taken for a value: name it, rather than nothing.
-    const at = args.indexOf(`--${option.name}`);
-    const got = text || (at < 0 ? undefined : args[at + 1]);
-    const value = text === "" ? undefined : read(option, text);
-    if (value === undefined) {
+    const given = parsed[option.name];
+    if (given === undefined || typeof given === "boolean") continue;
+    const texts: string[] = Array.isArray(given) ? given : [given];
+    const values = texts.map((text) => {
+      const value = text === "" ? undefined : read(option, text);
+      if (value !== undefined) return value;
+      // A word that begins with a dash is never taken for a value: name it, rather than nothing.
+      const at = args.indexOf(`--${option.name}`);
+      const got = text || (at < 0 ? undefined : args[at + 1]);
       throw new UsageError(
         `--${option.name} takes ${domain(option)}, got ${got ? JSON.stringify(got) : "nothing"}`,
       );
+    });
+    if (option.sets && texts.length > 0) {
+      server[option.sets] = Array.isArray(given) ? values : values[0];
     }
-    if (option.sets) server[option.sets] = value;
   }
   for (const arg of unknown) throw new UsageError(`unknown option ${suggest(arg)}`);
+  for (const { name, needs } of OPTIONS) {
+    if (needs && parsed[name] !== undefined && parsed[needs] === undefined) {
+      throw new UsageError(`--${name} is of no use without --${needs}`);
+    }
+  }
+  if (parsed.cert !== undefined && server.acceptProxy !== undefined) {
+    throw new UsageError("--cert cannot go with --accept-proxy: let the proxy end TLS");
+  }
 
   const { help, version, "log-level": logLevel = "info", "log-format": logFormat = "text" } =
     parsed;
@@ -166,24 +245,57 @@ function readHandler([first, ...rest]: string[], quiet: boolean): Handler {
 }
 
 /** The value of an option, or `undefined` if it cannot have this one. */
-function read({ takes, words, sets }: Option, text: string): string | number | undefined {
+function read({ takes, words, sets }: Option, text: string): unknown {
   if (words) return words.includes(text) ? text : undefined;
-  if (takes === "ADDRESS") return text;
+  if (takes === "CIDR") return isNetwork(text) ? text : undefined;
+  if (takes === "N" || takes === "SECONDS") {
+    return readNumber(text, takes, RANGES[sets as keyof typeof RANGES]);
+  }
+  if (takes === "N[/SECONDS]") {
+    const [, first = "", seconds = "1"] = /^([^/]*)(?:\/(.+))?$/.exec(text) ?? [];
+    const count = readNumber(first, "N", RATE_RANGES.count);
+    const periodMs = readNumber(seconds, "SECONDS", RATE_RANGES.periodMs);
+    return count === undefined || periodMs === undefined ? undefined : { count, periodMs };
+  }
+  return text;
+}
+
+/** A number in its range, seconds in milliseconds; `undefined` if it is none. */
+function readNumber(text: string, takes: "N" | "SECONDS", [min, max]: Range): number | undefined {
   const isSeconds = takes === "SECONDS";
   if (!(isSeconds ? /^(\d+\.?\d*|\.\d+)$/ : /^\d+$/).test(text)) return undefined;
   const value = isSeconds ? Math.round(Number(text) * 1000) : Number(text);
-  const [min, max] = RANGES[sets as keyof typeof RANGES];
   return value >= min && value <= max ? value : undefined;
 }
 
 /** What an option takes, in words. */
 function domain({ takes, words, sets }: Option): string {
   if (words) return new Intl.ListFormat("en-GB", { type: "disjunction" }).format(words);
-  if (takes === "ADDRESS") return "an address or a host name";
-  const [min, max] = RANGES[sets as keyof typeof RANGES];
-  return takes === "SECONDS"
-    ? `seconds from ${min / 1000} to ${Math.floor(max / 1000)}`
-    : `a whole number from ${min} to ${max}`;
+  const range = RANGES[sets as keyof typeof RANGES];
+  switch (takes) {
+    case "ADDRESS":
+      return "an address or a host name";
+    case "CIDR":
+      return "a network such as 192.0.2.0/24 or 2001:db8::/32";
+    case "N":
+      return wholeNumber(range);
+    case "SECONDS":
+      return seconds(range);
+    case "N[/SECONDS]":
+      return `${wholeNumber(RATE_RANGES.count)}, and / and ${seconds(RATE_RANGES.periodMs)} or not`;
+    case "TEXT":
+      return "a text";
+    default:
+      return "a path";
+  }
+}
+
+function wholeNumber([min, max]: Range): string {
+  return `a whole number from ${min} to ${max}`;
+}
+
+function seconds([min, max]: Range): string {
+  return `seconds from ${min / 1000} to ${Math.floor(max / 1000)}`;
 }
 
 /** An option that is unknown, and the one that was probably meant. */
@@ -196,13 +308,9 @@ function suggest(arg: string): string {
 
 /** The usage text. */
 export function usage(): string {
-  const lines = OPTIONS.map((option) => {
-    const term = option.takes ? `${option.name} ${option.takes}` : option.name;
-    const choice = option.words ? `: ${domain(option)}` : "";
-    const standard = defaultOf(option);
-    const end = standard === undefined ? "" : ` (${standard})`;
-    return `  --${term.padEnd(22)}  ${option.help}${choice}${end}`;
-  });
+  const themes = Object.entries(THEMES).map(([theme, options]) =>
+    [`${theme}:`, ...options.map(usageOf)].join("\n")
+  );
   return `spawnd: a TCP server that gives every connection a process of its own
 
 Usage: deno run --allow-net --allow-run main.ts [options] [handler]
@@ -213,12 +321,11 @@ Handler:
                             https: jsr: npm: address), run without permissions
   -- program [args...]      any program that reads stdin and writes stdout
 
-Options (durations are seconds and may have a fraction):
-${lines.join("\n")}
+${themes.join("\n\n")}
 
 Signals:
   SIGTERM, SIGINT   stop accepting, drain, exit; a second one kills at once
-  SIGHUP            replace the warm children, so that new clients get new code
+  SIGHUP            new warm children, for new code; read --cert and --key again
   SIGUSR2, SIGUSR1  log one line of numbers (on SIGUSR1 Deno opens its debugger)
 
 Exit status:
@@ -229,8 +336,18 @@ Exit status:
 `;
 }
 
+function usageOf(option: Option): string {
+  const term = option.takes ? `${option.name} ${option.takes}` : option.name;
+  const choice = option.words ? `: ${domain(option)}` : "";
+  const standard = defaultOf(option);
+  const end = standard === undefined ? "" : ` (${standard})`;
+  return `  --${term.padEnd(28)} ${option.help}${choice}${end}`;
+}
+
 function defaultOf({ sets, takes, default: named }: Option): string | undefined {
   if (named !== undefined || sets === undefined) return named;
   const value = DEFAULTS[sets as keyof typeof DEFAULTS];
-  return String(takes === "SECONDS" ? Number(value) / 1000 : value);
+  if (takes === "SECONDS") return String(Number(value) / 1000);
+  if (takes === "N[/SECONDS]") return String(DEFAULTS.ratePerSource.count);
+  return value === undefined || takes === "CIDR" || takes === "TEXT" ? undefined : String(value);
 }

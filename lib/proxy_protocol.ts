@@ -146,7 +146,7 @@ function headerOf(from: Uint8Array, fromPort: number, to: Uint8Array, toPort: nu
  * are unknown.
  */
 export function formatProxyHeader(
-  version: 1 | 2,
+  version: number,
   { source, destination }: ProxyHeader,
 ): Uint8Array<ArrayBuffer> {
   if (!source || !destination) {

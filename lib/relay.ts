@@ -37,6 +37,8 @@ export class Flow {
   bytes = 0;
   /** When the source last gave something, on the clock of `performance.now()`, in milliseconds. */
   readAtMs = 0;
+  /** When the sink last took something, on the same clock. */
+  writtenAtMs = 0;
   /** Whether the pump is waiting for its sink, not for its source. */
   writing = false;
   /** What stopped the pump, where that was a failure. */
@@ -75,6 +77,7 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
       flow.writing = true;
       await sink.write(chunk);
       flow.writing = false;
+      flow.writtenAtMs = performance.now();
       flow.bytes += chunk.length;
       buffer = fit(chunk);
       culprit = "source-failed";

@@ -1,35 +1,60 @@
 /**
- * The server: a listener, the accept loop, the set of sessions, and the way all of it ends.
+ * The server: its listeners, what every client goes through from there to its session, and the way
+ * all of it ends.
  *
- * It touches little and waits for nobody: whatever a client or a child may do happens in that
- * client's session, and the loop goes on to accept.
+ * It touches little and waits for nobody: whatever a client or a child may do, it does beside all
+ * the others, and accepting goes on.
  *
  * @module
  */
 
-import { Client, formatAddress } from "./client.ts";
+import { Networks } from "./address.ts";
+import { Admission, type Refusal, type Visit } from "./admission.ts";
+import type { Client } from "./client.ts";
+import { describeEnds, NOBODY } from "./environment.ts";
 import { checkHandler, HandlerError } from "./handler.ts";
+import { Listener } from "./listener.ts";
 import { log } from "./log.ts";
 import { Pool } from "./pool.ts";
+import { formatProxyHeader } from "./proxy_protocol.ts";
 import { Session } from "./session.ts";
 import { resolveSettings, type ServerOptions, type Settings } from "./settings.ts";
 import { settlesWithin } from "./settles_within.ts";
 import { Worker } from "./worker.ts";
 
+/**
+ * Why a client that was accepted was not served: it was refused (see {@linkcode Refusal}), it did not
+ * come to the end of a TLS handshake or a PROXY header (`handshake`), or it had gone before its turn
+ * came (`left`).
+ */
+export type RefusalReason = Refusal | "handshake" | "left";
+
 /** A server's numbers at one moment. */
 export interface ServerStatus {
+  /** Connections that have been accepted. Once nobody is in between, the sum of all the others. */
+  accepted: number;
   /** Connections that are being served. */
   active: number;
-  /** Children that wait for a client. */
-  warm: number;
+  /** Clients that wait for one of these to end. */
+  waiting: number;
   /** Connections that have been served to their end. */
   served: number;
-  /** Connections that got no child, because none could be started. */
+  /** Clients that were not served because no child could be started. */
   failed: number;
+  /** Clients that were not served for another reason. */
+  refused: Record<RefusalReason, number>;
+  /** Children that wait for a client; no connections. */
+  warm: number;
 }
 
-/** Accepting stops for this long when descriptors ran out, or for a reason nobody knows. */
-const ACCEPT_PAUSE_MS = 100;
+/** Why a client was not served, and for the log what was in the way. */
+interface Refused {
+  readonly reason: RefusalReason | "failed";
+  readonly error?: string;
+}
+
+/** So many refused clients may be lingered for at once; the others are just closed. */
+const MOST_DISMISSALS = 100;
 
 /**
  * A TCP server that gives every connection a process of its own.
@@ -46,31 +71,49 @@ const ACCEPT_PAUSE_MS = 100;
 export class Server implements AsyncDisposable {
   /** The address and port it really listens on. */
   readonly addr: Deno.NetAddr;
-  /** Resolves when it has been shut down; to `false` where sessions had to be cut. Never rejects. */
+  /** Resolves when it has been shut down; to `false` where somebody had to be cut. Never rejects. */
   readonly finished: Promise<boolean>;
 
   readonly #options: Settings;
-  readonly #listener: Deno.TcpListener;
+  readonly #listeners: readonly Listener[];
+  readonly #proxies: Networks;
+  readonly #admission: Admission;
   readonly #pool: Pool<Worker>;
-  readonly #sessions = new Map<Session, Promise<void>>();
+  readonly #refusal: Uint8Array<ArrayBuffer>;
+  /** Everybody who was accepted and has not gone. */
+  readonly #visits = new Set<Promise<void>>();
+  /** Those of them who have yet to say who they are. */
+  readonly #handshaking = new Set<Client>();
+  readonly #sessions = new Set<Session>();
   /** Every child that has not been reaped, with or without a client. */
   readonly #workers = new Set<Worker>();
   readonly #finish = Promise.withResolvers<boolean>();
-  #freed = Promise.withResolvers<void>();
-  #accepting: Promise<void> | undefined;
+  #accepting: Promise<unknown> = Promise.resolve();
   #closing = false;
+  #dismissals = 0;
   #accepted = 0;
   #served = 0;
   #failed = 0;
+  readonly #refused: Record<RefusalReason, number> = {
+    "denied": 0,
+    "source-limit": 0,
+    "source-rate": 0,
+    "busy": 0,
+    "handshake": 0,
+    "left": 0,
+  };
 
-  private constructor(options: Settings, listener: Deno.TcpListener) {
+  private constructor(options: Settings, listeners: readonly Listener[], rules: Rules) {
     this.#options = options;
-    this.#listener = listener;
-    this.addr = listener.addr;
+    this.#listeners = listeners;
+    this.#proxies = rules.acceptProxy;
+    this.#admission = new Admission({ ...options, ...rules });
+    this.#refusal = new TextEncoder().encode(options.refusal);
+    this.addr = listeners[0]!.addr as Deno.NetAddr;
     this.finished = this.#finish.promise;
     this.#pool = new Pool({
       size: options.warm,
-      spawn: () => this.#spawn(),
+      spawn: () => this.#spawn(NOBODY),
       killTimeoutMs: options.killTimeoutMs,
     });
   }
@@ -81,49 +124,67 @@ export class Server implements AsyncDisposable {
    *
    * @throws {RangeError} An option is outside its range.
    * @throws {HandlerError} The program or module does not exist or cannot be started.
-   * @throws {Deno.errors.AddrInUse} The port is taken; and whatever else `Deno.listen` throws.
+   * @throws {ListenError} An address cannot be listened on, or the TLS files are not good.
    */
   static async listen(options: ServerOptions): Promise<Server> {
     const settings = resolveSettings(options);
-    const { handler, hostname, port, backlog, warm } = settings;
-    await checkHandler(handler);
-    const listener = Deno.listen({ hostname, port, tcpBacklog: backlog });
-    const server = new Server(settings, listener);
+    const { handler, unix, warm } = settings;
+    const rules = {
+      acceptProxy: await Networks.of(settings.acceptProxy),
+      allow: await Networks.of(settings.allow),
+      deny: await Networks.of(settings.deny),
+    };
+    await checkHandler(handler, identityOf(settings));
+    const listeners = [Listener.tcp(settings)];
     try {
-      server.#pool.start();
+      if (unix !== undefined) listeners.push(await Listener.unix(unix));
+      const server = new Server(settings, listeners, rules);
+      server.#start();
+      log.info("listening", { address: server.names.join(" "), handler: handler.name, warm });
+      return server;
     } catch (error) {
-      listener.close();
-      throw new HandlerError(handler, error instanceof Error ? error.message : String(error));
+      for (const listener of listeners) listener.closeNow();
+      throw error;
     }
-    log.info("listening", { address: formatAddress(server.addr), handler: handler.name, warm });
-    server.#accepting = server.#accept();
-    return server;
+  }
+
+  /** Where it listens: `ip:port`, and `unix:path` where it does. */
+  get names(): string[] {
+    return this.#listeners.map(({ name }) => name);
   }
 
   /** Its numbers now. */
   status(): ServerStatus {
     return {
+      accepted: this.#accepted,
       active: this.#sessions.size,
-      warm: this.#pool.warm,
+      waiting: this.#admission.waiting,
       served: this.#served,
       failed: this.#failed,
+      refused: { ...this.#refused },
+      warm: this.#pool.warm,
     };
   }
 
-  /** Replaces the warm children, so that new clients get what the program is by now. */
+  /**
+   * Replaces the warm children, so that new clients get what the program is by now, and reads the
+   * TLS files again.
+   */
   refresh(): void {
     this.#pool.refresh();
+    for (const listener of this.#listeners) listener.renew();
   }
 
   /**
-   * Stops accepting, lets the sessions go on for up to `drainTimeoutMs`, then stops their children
-   * by the ladder. Resolves when no child is left; to `false` where sessions had to be cut.
+   * Stops accepting, lets everybody who is here go on for up to `drainTimeoutMs`, then refuses who
+   * still waits and stops the children by the ladder. Resolves when no child is left; to `false`
+   * where somebody had to be cut.
    */
   shutdown(): Promise<boolean> {
     if (!this.#closing) {
       this.#closing = true;
-      this.#listener.close();
-      this.#freed.resolve();
+      for (const listener of this.#listeners) listener.close();
+      this.#admission.close();
       this.#drain().then(this.#finish.resolve);
     }
     return this.finished;
@@ -139,76 +200,182 @@ export class Server implements AsyncDisposable {
     for (const worker of this.#workers) worker.kill("SIGKILL");
   }
 
-  async #accept(): Promise<void> {
-    while (!this.#closing) {
-      if (this.#sessions.size >= this.#options.maxConnections) {
-        log.warn("full: accepting goes on when a connection ends", { ...this.status() });
-        this.#freed = Promise.withResolvers();
-        await this.#freed.promise;
-        continue;
+  #start(): void {
+    try {
+      this.#pool.start();
+    } catch (error) {
+      throw new HandlerError(this.#options.handler, messageOf(error));
+    }
+    this.#accepting = Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
+  }
+
+  async #accept(listener: Listener): Promise<void> {
+    for (;;) {
+      if (this.#admission.isFull) {
+        const { active, waiting } = this.status();
+        log.warn("full: accepting goes on when somebody leaves", { active, waiting });
+        await this.#admission.room();
       }
-      try {
-        this.#serve(await this.#listener.accept());
-      } catch (error) {
-        if (this.#closing) return;
-        // The client was gone before it was accepted (seen on 2.9 as NotConnected).
-        if (error instanceof Deno.errors.NotConnected) {
-          log.debug("gone before it was accepted");
-          continue;
-        }
-        // Out of descriptors, say (EMFILE): the connection stays in the backlog, the error would
-        // be the same at once.
-        log.warn("cannot accept", { error: String(error) });
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
-      }
+      const client = await listener.accept();
+      if (client === undefined) return;
+      const visit = this.#receive(client).finally(() => this.#visits.delete(visit));
+      this.#visits.add(visit);
     }
   }
 
-  #serve(conn: Deno.TcpConn): void {
-    const client = new Client(conn);
+  /** All that happens to a client, from its arrival to the end of its connection. */
+  async #receive(client: Client): Promise<void> {
     const id = ++this.#accepted;
+    const visit = this.#admission.arrive();
+    let refused: Refused | undefined;
+    try {
+      refused = await this.#welcome(id, client, visit);
+    } finally {
+      this.#admission.leave(visit);
+    }
+    if (refused) await this.#refuse(id, client, refused);
+  }
+
+  /** Lets a client in and serves it, or says why not. */
+  async #welcome(id: number, client: Client, visit: Visit): Promise<Refused | undefined> {
+    if (this.#proxies.has(client.address ?? "")) {
+      const error = await this.#handshake(client, client.readProxyHeader());
+      if (error !== undefined) return { reason: "handshake", error };
+    }
+    const reason = this.#admission.admit(visit, client.address);
+    if (reason) return { reason };
+    if (client.isTls) {
+      const error = await this.#handshake(client, client.handshake());
+      if (error !== undefined) return { reason: "handshake", error };
+    }
+    const slot = this.#admission.slot(visit);
+    if (slot !== true) {
+      const reason = await this.#wait(id, client, visit, slot);
+      if (reason) return { reason };
+    }
+    return await this.#serve(id, client);
+  }
+
+  /** Bounds a handshake in time; gives what went wrong, if anything did. */
+  async #handshake(client: Client, handshake: Promise<void>): Promise<string | undefined> {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      client.close();
+    }, this.#options.handshakeTimeoutMs);
+    this.#handshaking.add(client);
+    try {
+      await handshake;
+    } catch (error) {
+      return isLate ? "it took too long" : messageOf(error);
+    } finally {
+      this.#handshaking.delete(client);
+      clearTimeout(timer);
+    }
+  }
+
+  /** Waits for a slot; gives the reason if it comes to none. */
+  async #wait(
+    id: number,
+    client: Client,
+    visit: Visit,
+    slot: false | Promise<boolean>,
+  ): Promise<"busy" | "left" | undefined> {
+    if (slot === false) return "busy";
+    log.info("waiting", { id, client: client.name });
+    let hasLeft = false;
+    client.hasLeft().then((left) => {
+      if (!left || visit.step !== "waiting") return;
+      hasLeft = true;
+      this.#admission.leave(visit);
+    });
+    if (!await slot) return hasLeft ? "left" : "busy";
+  }
+
+  async #serve(id: number, client: Client): Promise<Refused | undefined> {
+    const { sendProxy } = this.#options;
     let taken;
     try {
-      taken = this.#pool.take();
+      taken = this.#pool.take(() => this.#spawn(describeEnds(client.ends)));
     } catch (error) {
-      client.close();
-      this.#failed++;
-      log.warn("cannot start a child: the client is refused", {
-        id,
-        client: client.name,
-        error: String(error),
-      });
-      return;
+      return { reason: "failed", error: String(error) };
     }
-    const session = new Session(id, client, taken.worker, taken.warm, this.#options);
-    const ended = session.run().finally(() => {
-      this.#sessions.delete(session);
-      this.#served++;
-      this.#freed.resolve();
+    const session = new Session({
+      ...taken,
+      id,
+      client,
+      timeouts: this.#options,
+      preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.ends),
     });
-    this.#sessions.set(session, ended);
+    this.#sessions.add(session);
+    await session.run();
+    this.#sessions.delete(session);
+    this.#served++;
   }
 
-  #spawn(): Worker {
-    const worker = new Worker(this.#options.handler, this.#options.stderr);
+  async #refuse(id: number, client: Client, { reason, error }: Refused): Promise<void> {
+    const facts = { id, client: client.name, error };
+    if (reason === "failed") {
+      this.#failed++;
+      log.warn("cannot start a child: the client is refused", facts);
+    } else {
+      this.#refused[reason]++;
+      if (reason === "left") log.info("left while it waited", facts);
+      else log.warn("refused", { ...facts, reason });
+    }
+    const isGone = reason === "left" || reason === "handshake";
+    if (isGone || this.#dismissals >= MOST_DISMISSALS) return client.close();
+    this.#dismissals++;
+    await client.dismiss(this.#refusal);
+    this.#dismissals--;
+  }
+
+  #spawn(env: Readonly<Record<string, string>>): Worker {
+    const { handler, stderr } = this.#options;
+    const worker = new Worker(handler, { stderr, env, ...identityOf(this.#options) });
     this.#workers.add(worker);
     worker.exited.then(() => this.#workers.delete(worker));
     return worker;
   }
 
   async #drain(): Promise<boolean> {
-    await this.#accepting; // the last connection may just have come through
-    log.info("draining", { active: this.#sessions.size });
+    await this.#accepting; // what the kernel had already completed comes in
+    log.info("draining", { active: this.#sessions.size, waiting: this.#admission.waiting });
     const pool = this.#pool.close();
-    const sessions = [...this.#sessions.keys()];
-    const ended = Promise.allSettled(this.#sessions.values());
+    const ended = Promise.allSettled(this.#visits);
+    let cut = 0;
     if (!await settlesWithin(ended, this.#options.drainTimeoutMs)) {
-      for (const session of sessions) session.stop("drain-timeout");
+      const open = [...this.#sessions].filter(({ reason }) => reason === undefined);
+      cut = open.length + this.#admission.waiting + this.#handshaking.size;
+      this.#admission.clear();
+      for (const client of this.#handshaking) client.close();
+      for (const session of open) session.stop("drain-timeout");
     }
     await ended;
     await pool;
-    const cut = sessions.filter(({ reason }) => reason === "drain-timeout").length;
-    log.info("stopped", { served: this.#served, failed: this.#failed, cut });
+    const { accepted, served, failed, refused } = this.status();
+    log.info("stopped", { accepted, served, failed, ...happened(refused), cut });
     return cut === 0;
   }
+}
+
+/** The rules of a server, ready to be asked. */
+interface Rules {
+  readonly acceptProxy: Networks;
+  readonly allow: Networks;
+  readonly deny: Networks;
+}
+
+/** Without what never happened: most of it never does, and a line should be short. */
+export function happened(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+}
+
+/** Who the children are to be, as far as that is said. */
+function identityOf({ uid, gid }: Settings): { uid?: number; gid?: number } {
+  return { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

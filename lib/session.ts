@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Client } from "./client.ts";
+import { type Client, LINGER_MS } from "./client.ts";
 import { log } from "./log.ts";
 import { discard, Flow, pump } from "./relay.ts";
 import { settlesWithin } from "./settles_within.ts";
@@ -21,6 +21,8 @@ import type { Worker } from "./worker.ts";
  * - `child-closed`: the child exited or ended its output first;
  * - `client-reset`: the client reset the connection or vanished;
  * - `eof-timeout`: the input had ended, or the child had exited, and no output came for too long;
+ * - `idle-timeout`: no byte moved for too long;
+ * - `session-timeout`: it had taken as long as it may;
  * - `drain-timeout`: the server was shutting down and waited no longer.
  */
 export type EndReason =
@@ -28,55 +30,54 @@ export type EndReason =
   | "child-closed"
   | "client-reset"
   | "eof-timeout"
+  | "idle-timeout"
+  | "session-timeout"
   | "drain-timeout";
 
 /** The durations a session goes by, in milliseconds. */
 export interface SessionTimeouts {
   /** How long a child may be silent after its client's input has ended; 0 is no limit. */
   readonly eofTimeoutMs: number;
+  /** How long neither client nor child may give or take a byte; 0 is no limit. */
+  readonly idleTimeoutMs: number;
+  /** How long it may take in all; 0 is no limit. */
+  readonly sessionTimeoutMs: number;
   /** How long a child gets at each rung of the stop ladder. */
   readonly killTimeoutMs: number;
 }
 
-/**
- * How long a client's bytes are still read after its last output, and how long output may still
- * take to leave after its child was stopped. A socket closed with bytes unread is reset, and a
- * reset destroys output that the client has not read yet (RFC 1122, section 4.2.2.13).
- */
-const LINGER_MS = 2_000;
+/** Who and what a session brings together. */
+export interface SessionOptions {
+  /** Its number in the log. */
+  readonly id: number;
+  readonly client: Client;
+  readonly worker: Worker;
+  /** Whether the worker had been started before its client came. */
+  readonly warm: boolean;
+  /** What the child reads before the client's bytes. */
+  readonly preamble?: Uint8Array<ArrayBuffer> | undefined;
+  readonly timeouts: SessionTimeouts;
+}
 
 /** One client and the child that serves it. */
 export class Session {
-  /** Its number in the log, counting from 1. */
-  readonly id: number;
-  /** What the child has been given. */
+  /** What the child has been given of what the client said. */
   readonly inbound: Flow = new Flow();
   /** What the client has been given. */
   readonly outbound: Flow = new Flow();
 
-  readonly #client: Client;
-  readonly #worker: Worker;
-  readonly #start: "warm" | "cold";
-  readonly #timeouts: SessionTimeouts;
+  readonly #options: SessionOptions;
   readonly #over = Promise.withResolvers<void>();
   #reason: EndReason | undefined;
   #inputEnded = false;
-  #silence: ReturnType<typeof setTimeout> | undefined;
+  readonly #startedAtMs = performance.now();
+  /** Since when the child has to say something now and then, if it has. */
+  #heardFromMs: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param warm Whether the worker had been started before its client came. */
-  constructor(
-    id: number,
-    client: Client,
-    worker: Worker,
-    warm: boolean,
-    timeouts: SessionTimeouts,
-  ) {
-    this.id = id;
-    this.#client = client;
-    this.#worker = worker;
-    this.#start = warm ? "warm" : "cold";
-    this.#timeouts = timeouts;
-    worker.connection = id;
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    options.worker.connection = options.id;
   }
 
   /** Why it ended, once that is decided. */
@@ -92,24 +93,23 @@ export class Session {
 
   /** Serves the client to the end: when this resolves, the child has been reaped and all is closed. */
   async run(): Promise<void> {
-    const startedAtMs = performance.now();
-    const [client, worker] = [this.#client, this.#worker];
-    const facts = { id: this.id, client: client.name, pid: worker.pid };
+    const { id, client, worker, warm, timeouts: { killTimeoutMs } } = this.#options;
+    const facts = { id, client: client.name, pid: worker.pid };
 
     const input = this.#carryInput();
     const output = this.#carryOutput();
-    log.info("open", { ...facts, start: this.#start });
+    log.info("open", { ...facts, start: warm ? "warm" : "cold" });
     worker.exited.then(() => this.#limitSilence());
+    this.#watch();
 
     await this.#over.promise;
     if (this.#reason === "client-reset") {
       client.close();
       worker.cancel();
     }
-    const { killTimeoutMs } = this.#timeouts;
     await worker.stop(killTimeoutMs, this.#reason === "eof-timeout" ? 0 : killTimeoutMs);
     await settlesWithin(Promise.all([input, output]), LINGER_MS);
-    clearTimeout(this.#silence);
+    clearTimeout(this.#timer);
     client.close();
     worker.cancel();
 
@@ -118,7 +118,7 @@ export class Session {
       ...facts,
       in: this.inbound.bytes,
       out: this.outbound.bytes,
-      seconds: Number(((performance.now() - startedAtMs) / 1000).toFixed(3)),
+      seconds: Number(((performance.now() - this.#startedAtMs) / 1000).toFixed(3)),
       exit: signal ?? code,
       reason: this.#reason,
     });
@@ -126,8 +126,10 @@ export class Session {
 
   /** Client to child. What a child no longer wants is read all the same, and dropped. */
   async #carryInput(): Promise<void> {
-    let end = await pump(this.#client, this.#worker, this.inbound);
-    if (end === "sink-failed") end = await discard(this.#client);
+    const { client, worker, preamble } = this.#options;
+    if (preamble) await worker.write(preamble).catch(() => {}); // the pump will find out
+    let end = await pump(client, worker, this.inbound);
+    if (end === "sink-failed") end = await discard(client);
     if (end === "source-failed") return this.#lose(this.inbound.error);
     this.#inputEnded = true;
     this.#limitSilence();
@@ -135,33 +137,56 @@ export class Session {
 
   /** Child to client. */
   async #carryOutput(): Promise<void> {
-    const end = await pump(this.#worker, this.#client, this.outbound);
+    const { client, worker } = this.#options;
+    const end = await pump(worker, client, this.outbound);
     if (end === "sink-failed") return this.#lose(this.outbound.error);
     this.stop(this.#inputEnded ? "client-closed" : "child-closed");
   }
 
   /** The client is gone; how that showed is for whoever debugs. */
   #lose(error: unknown): void {
-    if (this.#reason === undefined) log.debug("lost", { id: this.id, error: String(error) });
+    const { id } = this.#options;
+    if (this.#reason === undefined) log.debug("lost", { id, error: String(error) });
     this.stop("client-reset");
   }
 
-  /**
-   * From now on a child has to say something now and then. One timer sees to that: it looks when
-   * the last output came, and goes to sleep again for the rest. While output waits for a slow
-   * client, the child is not silent.
-   */
+  /** From now on the child has to say something now and then. */
   #limitSilence(): void {
-    const { eofTimeoutMs } = this.#timeouts;
-    if (this.#silence !== undefined || eofTimeoutMs === 0) return;
-    const sinceMs = performance.now();
-    const check = () => {
-      const now = performance.now();
-      const heardAtMs = this.outbound.writing ? now : Math.max(sinceMs, this.outbound.readAtMs);
-      const leftMs = heardAtMs + eofTimeoutMs - now;
-      if (leftMs <= 0) this.stop("eof-timeout");
-      else this.#silence = setTimeout(check, Math.ceil(leftMs));
+    if (this.#heardFromMs !== undefined) return;
+    this.#heardFromMs = performance.now();
+    this.#watch();
+  }
+
+  /**
+   * Ends the session when it is due. One timer sees to all the timeouts: it looks at what has moved
+   * meanwhile and sleeps again for the rest, so that a byte costs nothing.
+   */
+  #watch(): void {
+    clearTimeout(this.#timer);
+    const due = this.#due();
+    if (due === undefined) return;
+    const leftMs = due.atMs - performance.now();
+    if (leftMs <= 0) this.stop(due.reason);
+    else this.#timer = setTimeout(() => this.#watch(), Math.ceil(leftMs));
+  }
+
+  /** When and why it ends if nothing moves any more. */
+  #due(): { atMs: number; reason: EndReason } | undefined {
+    const { eofTimeoutMs, idleTimeoutMs, sessionTimeoutMs } = this.#options.timeouts;
+    const [{ inbound, outbound }, startedAtMs] = [this, this.#startedAtMs];
+    let first: { atMs: number; reason: EndReason } | undefined;
+    const consider = (reason: EndReason, limitMs: number, ...sinceMs: number[]) => {
+      const atMs = Math.max(...sinceMs) + limitMs;
+      if (limitMs > 0 && atMs < (first?.atMs ?? Infinity)) first = { atMs, reason };
     };
-    check();
+    consider("session-timeout", sessionTimeoutMs, startedAtMs);
+    const flows = [inbound.readAtMs, inbound.writtenAtMs, outbound.readAtMs, outbound.writtenAtMs];
+    consider("idle-timeout", idleTimeoutMs, startedAtMs, ...flows);
+    if (this.#heardFromMs !== undefined) {
+      // While output waits for a slow client, the child is not silent.
+      const heardAtMs = outbound.writing ? performance.now() : outbound.readAtMs;
+      consider("eof-timeout", eofTimeoutMs, this.#heardFromMs, heardAtMs);
+    }
+    return first;
   }
 }

@@ -16,6 +16,18 @@ import { settlesWithin } from "./settles_within.ts";
 /** What becomes of a child's stderr: the server's own, lines in its log, or nothing. */
 export type StderrMode = "inherit" | "log" | "null";
 
+/** How a child is started. */
+export interface WorkerOptions {
+  /** What becomes of its stderr. */
+  readonly stderr: StderrMode;
+  /** What its environment has beside the handler's. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The user it runs as; the server's own where there is none. */
+  readonly uid?: number;
+  /** The group it runs as, and no other one. */
+  readonly gid?: number;
+}
+
 /** How a child ended. */
 export interface Exit {
   /** Its exit code; 128 + the signal's number where a signal ended it. */
@@ -44,12 +56,14 @@ export class Worker implements Endpoint {
    * Starts a child. This blocks the calling thread for as long as the operating system takes.
    *
    * @throws Whatever `Deno.Command.spawn` throws: the program is missing (`NotFound`) or is none
-   * (`PermissionDenied`), no process or descriptor is left (`code` is `EAGAIN` or `EMFILE`).
+   * (`PermissionDenied`), no process or descriptor is left (`code` is `EAGAIN` or `EMFILE`), or it
+   * may not run as that user (`PermissionDenied`).
    */
-  constructor(handler: Handler, stderr: StderrMode) {
+  constructor(handler: Handler, { stderr, env, ...identity }: WorkerOptions) {
     this.#child = new Deno.Command(handler.command, {
+      ...identity,
       args: [...handler.args],
-      env: { ...handler.env },
+      env: { ...env, ...handler.env },
       stdin: "piped",
       stdout: "piped",
       stderr: stderr === "log" ? "piped" : stderr,

@@ -104,7 +104,7 @@ export class Spawnd implements AsyncDisposable {
       assert(!spawnd.exited, `it ended: ${spawnd.lines.join("\n")}`);
       return spawnd.stdout.endsWith("\n");
     });
-    spawnd.port = Number(/:(\d+)\n$/.exec(spawnd.stdout)![1]);
+    spawnd.port = Number(/:(\d+)/.exec(spawnd.stdout)![1]);
     return spawnd;
   }
 

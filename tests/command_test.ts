@@ -41,17 +41,17 @@ Deno.test("a port that is taken exits 1 with one line", async () => {
   assertEquals([code, stdout], [1, ""]);
   assertEquals(lines, [
     `spawnd: Cannot listen on 127.0.0.1:${spawnd.port}: the port is taken; ` +
-    "stop what listens there, or choose another with --port",
+    "stop what listens there, or choose another one",
   ]);
 });
 
 Deno.test("a host that is unknown or elsewhere exits 1 with one line", async () => {
   assertEquals(await run("--host", "host.invalid"), [1, "", [
-    "spawnd: Cannot listen on host.invalid:9527: there is no such host; choose another with --host",
+    "spawnd: Cannot listen on host.invalid:9527: there is no such host; choose another one",
   ]]);
   assertEquals(await run("--host", "192.0.2.1"), [1, "", [
     "spawnd: Cannot listen on 192.0.2.1:9527: " +
-    "this machine has no such address; choose another with --host",
+    "this machine has no such address; choose another one",
   ]]);
 });
 
@@ -71,7 +71,7 @@ testWith(
     assertEquals([code, text(stderr)], [
       1,
       "spawnd: Cannot listen on 0.0.0.0:80: " +
-      "the system does not allow this port; choose one from 1024 up with --port\n",
+      "the system does not allow this port; choose one from 1024 up\n",
     ]);
   },
 );

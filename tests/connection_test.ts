@@ -293,21 +293,6 @@ Deno.test("a program that is removed while the server runs is a refused client, 
   assertEquals([status.served, status.failed], [2, 1]);
 });
 
-Deno.test("at the limit a client waits in the backlog until another one leaves", async () => {
-  await using spawnd = await Spawnd.start("--max-connections", "2", "--", "cat");
-  using first = await spawnd.connect();
-  using second = await spawnd.connect();
-  await spawnd.record({ message: "open", id: 2 });
-  using third = await spawnd.connect();
-  await send(third, "hello");
-  await spawnd.record({ level: "WARN", message: /^full/ });
-  await send(second, "x");
-  await receive(second, 1);
-  assertEquals([spawnd.records({ message: "open" }).length, childrenOf(spawnd.pid).length], [2, 2]);
-  first.close();
-  assertEquals(text(await receive(third, 5)), "hello");
-});
-
 Deno.test("300 connections at once are all served", async () => {
   await using spawnd = await Spawnd.start("--max-connections", "100", "--", "cat");
   const sent = Array.from({ length: 300 }, (_, index) => `${index} `.repeat(1000));

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { commandHandler, HandlerError, moduleHandler, Server } from "../lib/mod.ts";
+import { commandHandler, HandlerError, ListenError, moduleHandler, Server } from "../lib/mod.ts";
 import { ask, childrenOf, isAlive, receive, receiveAll, send, text, until } from "./_spawnd.ts";
 
 Deno.test("a server can be had in one statement and is gone after its block", async () => {
@@ -15,7 +15,9 @@ Deno.test("a server can be had in one statement and is gone after its block", as
     await until("two warm children", () => server.status().warm === 2);
     children = childrenOf(Deno.pid);
     assert(children.length >= 2);
-    assertEquals(server.status(), { active: 0, warm: 2, served: 1, failed: 0 });
+    const { refused, ...numbers } = server.status();
+    assertEquals(numbers, { accepted: 1, active: 0, waiting: 0, served: 1, failed: 0, warm: 2 });
+    assertEquals(new Set(Object.values(refused)), new Set([0]));
   }
   assert(!children.some(isAlive));
 });
@@ -53,10 +55,11 @@ Deno.test("Server.listen() rejects with what a caller can act on, and leaves not
     HandlerError,
   );
   await assertRejects(() => Server.listen({ handler, warm: -1, ...listen }), RangeError);
+  await assertRejects(() => Server.listen({ handler, deny: ["10/8"], ...listen }), RangeError);
   await using server = await Server.listen({ handler, ...listen });
   await assertRejects(
     () => Server.listen({ handler, hostname: "127.0.0.1", port: server.addr.port }),
-    Deno.errors.AddrInUse,
+    ListenError,
   );
 });
 

@@ -44,8 +44,8 @@ Deno.test("a connection is one line when it opens and one record when it ends", 
       `^${TIME} info  end ${facts} in=5 out=5 seconds=\\d[\\d.]* exit=7 reason=client-closed$`,
     ),
   );
-  assertMatch(lines[3]!, new RegExp(`^${TIME} info  draining active=0$`));
-  assertMatch(lines[4]!, new RegExp(`^${TIME} info  stopped served=1 failed=0 cut=0$`));
+  assertMatch(lines[3]!, new RegExp(`^${TIME} info  draining active=0 waiting=0$`));
+  assertMatch(lines[4]!, new RegExp(`^${TIME} info  stopped accepted=1 served=1 failed=0 cut=0$`));
 });
 
 Deno.test("JSON lines carry the same facts, as values", async () => {
@@ -70,12 +70,12 @@ async function levelsAt(level: string): Promise<unknown[]> {
   await using spawnd = await Spawnd.start(
     "--log-level",
     level,
-    "--max-connections",
-    "1",
+    "--deny",
+    "127.0.0.1",
     "--",
     "cat",
   );
-  await ask(spawnd.port, "hello"); // at the limit, which is a warning
+  await ask(spawnd.port, ""); // is refused, which is a warning
   await spawnd.stop();
   return [...new Set(spawnd.log.map(({ level }) => level))].sort();
 }

@@ -18,8 +18,13 @@ Deno.test("without arguments it is the counter service with the defaults", () =>
 
 Deno.test("every option sets what it says, and seconds may have a fraction", () => {
   const { server, logLevel, logFormat } = parseCommandLine([
-    ..."--host ::1 --port 7 --backlog 8 --warm 9 --max-connections 10".split(" "),
-    ..."--eof-timeout=0.25 --kill-timeout .5 --drain-timeout 3. --stderr log".split(" "),
+    ..."--host ::1 --port 7 --backlog 8 --unix /run/x --cert c.pem --key k.pem".split(" "),
+    ..."--max-connections 10 --queue 11 --queue-timeout 12 --max-per-source 13".split(" "),
+    ..."--rate-per-source 14/1.5 --allow 10.0.0.0/8 --allow ::1 --deny 10.1.0.0/16".split(" "),
+    ...["--refusal", "not now\n", "--handshake-timeout", "2"],
+    ..."--idle-timeout 60 --session-timeout 3600".split(" "),
+    ..."--eof-timeout=0.25 --kill-timeout .5 --drain-timeout 3. --warm 9".split(" "),
+    ..."--send-proxy 2 --uid 1000 --gid 100 --stderr log".split(" "),
     ..."--log-level error --log-format json".split(" "),
   ]);
   const { handler: _, ...settings } = server;
@@ -27,14 +32,34 @@ Deno.test("every option sets what it says, and seconds may have a fraction", () 
     hostname: "::1",
     port: 7,
     backlog: 8,
-    warm: 9,
+    unix: "/run/x",
+    cert: "c.pem",
+    key: "k.pem",
     maxConnections: 10,
+    queue: 11,
+    queueTimeoutMs: 12_000,
+    maxPerSource: 13,
+    ratePerSource: { count: 14, periodMs: 1500 },
+    allow: ["10.0.0.0/8", "::1"],
+    deny: ["10.1.0.0/16"],
+    refusal: "not now\n",
+    handshakeTimeoutMs: 2000,
+    idleTimeoutMs: 60_000,
+    sessionTimeoutMs: 3_600_000,
     eofTimeoutMs: 250,
     killTimeoutMs: 500,
     drainTimeoutMs: 3000,
+    warm: 9,
+    sendProxy: 2,
+    uid: 1000,
+    gid: 100,
     stderr: "log",
   });
   assertEquals([logLevel, logFormat], ["error", "json"]);
+  const { acceptProxy, ratePerSource } = parseCommandLine(
+    "--accept-proxy ::/0 --rate-per-source 5".split(" "),
+  ).server;
+  assertEquals([acceptProxy, ratePerSource], [["::/0"], { count: 5, periodMs: 1000 }]);
 });
 
 Deno.test("a first word that is a module gets the words after it, options and -- included", () => {
@@ -126,6 +151,49 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
     complaint("--max-connections", "0"),
     '--max-connections takes a whole number from 1 to 1000000, got "0"',
   );
+  const cidr = "takes a network such as 192.0.2.0/24 or 2001:db8::/32, got";
+  for (const option of ["--allow", "--deny", "--accept-proxy"]) {
+    assertEquals(complaint(option, "10.0.0.0/33"), `${option} ${cidr} "10.0.0.0/33"`);
+    assertEquals(complaint(option, "::1", option, "x"), `${option} ${cidr} "x"`);
+    assertEquals(complaint(option), `${option} ${cidr} nothing`);
+  }
+  for (const rate of ["x", "1/", "/1", "1/0", "-1", "1.5", "1/x", "1/1/1"]) {
+    assertEquals(
+      complaint(`--rate-per-source=${rate}`),
+      "--rate-per-source takes a whole number from 0 to 1000000, and / and " +
+        `seconds from 0.001 to 2147483 or not, got "${rate}"`,
+    );
+  }
+  assertEquals(
+    complaint("--queue-timeout", "0"),
+    '--queue-timeout takes seconds from 0.001 to 2147483, got "0"',
+  );
+  assertEquals(
+    complaint("--send-proxy", "3"),
+    '--send-proxy takes a whole number from 0 to 2, got "3"',
+  );
+  assertEquals(
+    complaint("--uid", "nobody", "--gid", "0").slice(0, 31),
+    "--uid takes a whole number from",
+  );
+  assertEquals(complaint("--refusal"), "--refusal takes a text, got nothing");
+  assertEquals(complaint("--unix", ""), "--unix takes a path, got nothing");
+});
+
+Deno.test("an option that cannot be without or with another one is named", () => {
+  assertEquals(complaint("--cert", "c"), "--cert is of no use without --key");
+  assertEquals(complaint("--key", "k"), "--key is of no use without --cert");
+  assertEquals(complaint("--uid", "1"), "--uid is of no use without --gid");
+  assertEquals(
+    complaint("--cert", "c", "--key", "k", "--accept-proxy", "::1"),
+    "--cert cannot go with --accept-proxy: let the proxy end TLS",
+  );
+  const { handler } = parseCommandLine([]).server;
+  for (
+    const options of [{ uid: 1 }, { cert: "c" }, { cert: "c", key: "k", acceptProxy: ["::1"] }]
+  ) {
+    assertThrows(() => resolveSettings({ handler, ...options }), RangeError, "must ");
+  }
 });
 
 Deno.test("a handler that is none is named", () => {
@@ -160,7 +228,7 @@ Deno.test("the usage text fits a terminal and names every option with its defaul
 
 Deno.test("the README's table of options is the usage text's", async () => {
   const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
-  const inReadme = readme.matchAll(/^\| `--([\w-]+)(?: \w+)?` *\|/gm).map((match) => match[1]);
+  const inReadme = readme.matchAll(/^\| `--([\w-]+)(?: [^`]+)?` *\|/gm).map((match) => match[1]);
   const inUsage = usage().matchAll(/^ {2}--([\w-]+)/gm).map((match) => match[1]);
   assertEquals([...inReadme], [...inUsage]);
 });
@@ -170,7 +238,7 @@ Deno.test("a server option out of range is a RangeError that names it", () => {
   for (const [name, [min, max]] of Object.entries(RANGES)) {
     for (const value of [min - 1, max + 1, min + 0.5, NaN]) {
       const { message } = assertThrows(
-        () => resolveSettings({ handler, [name]: value }),
+        () => resolveSettings({ handler, gid: 1, [name]: value }),
         RangeError,
       );
       assertEquals(
@@ -178,6 +246,6 @@ Deno.test("a server option out of range is a RangeError that names it", () => {
         `Cannot listen as ${name} must be a whole number from ${min} to ${max}: current value is ${value}`,
       );
     }
-    for (const value of [min, max]) resolveSettings({ handler, [name]: value });
+    for (const value of [min, max]) resolveSettings({ handler, gid: 1, [name]: value });
   }
 });

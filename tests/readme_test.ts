@@ -13,10 +13,26 @@ Deno.test("the README's handler does what the README says", async () => {
   await Deno.remove(module);
 });
 
+/** The words in the first column of the README's table with this heading. */
+function columnOf(heading: string): string[] {
+  const [, rows] = new RegExp(`^\\| ${heading} .*\n\\| -.*\n((?:\\|.*\n)*)`, "m").exec(README)!;
+  return [...rows!.matchAll(/^\| `([^`]+)` *\|/gm)].map((match) => match[1]!);
+}
+
+/** The words of a union type in a source file. */
+async function unionIn(file: string, type: string): Promise<string[]> {
+  const source = await Deno.readTextFile(new URL(`../lib/${file}`, import.meta.url));
+  const [, union] = new RegExp(`export type ${type} =([^;]*);`).exec(source)!;
+  return [...union!.matchAll(/"([\w-]+)"/g)].map((match) => match[1]!);
+}
+
 Deno.test("the README's reasons are those a session can end for", async () => {
-  const source = await Deno.readTextFile(new URL("../lib/session.ts", import.meta.url));
-  const [, union] = /export type EndReason =([^;]*);/.exec(source)!;
-  const reasons = union!.matchAll(/"([\w-]+)"/g).map((match) => match[1]);
-  const inReadme = README.matchAll(/^\| `([a-z][\w-]+)` *\|/gm).map((match) => match[1]);
-  assertEquals([...inReadme], [...reasons]);
+  assertEquals(columnOf("reason"), await unionIn("session.ts", "EndReason"));
+});
+
+Deno.test("the README's refusals are those there are", async () => {
+  assertEquals(columnOf("refused"), [
+    ...await unionIn("admission.ts", "Refusal"),
+    ...await unionIn("server.ts", "RefusalReason"),
+  ]);
 });
