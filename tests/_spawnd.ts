@@ -133,6 +133,13 @@ export class Spawnd implements AsyncDisposable {
     );
   }
 
+  /** The server's numbers now; a refusal that never happened is not among them. */
+  async status(): Promise<LogRecord> {
+    const count = this.records({ message: "status" }).length;
+    this.kill("SIGUSR2");
+    return await until("its numbers", () => this.records({ message: "status" })[count]);
+  }
+
   /** The exit status, and all output read. */
   async ended(): Promise<Deno.CommandStatus> {
     const status = await within("the server to end", this.#process.status);
@@ -310,6 +317,13 @@ export async function connectToReset(port: number): Promise<() => Promise<void>>
     socket.resetAndDestroy();
     return closed;
   };
+}
+
+/** Connects from an address of one's own choice (which `Deno.connect` has no option for). */
+export async function connectFrom(localAddress: string, port: number): Promise<net.Socket> {
+  const socket = net.connect({ host: "127.0.0.1", port, localAddress });
+  await within("a connection", new Promise((resolve) => socket.once("connect", resolve)));
+  return socket;
 }
 
 /** A test that needs a program beyond Deno: without it, it is ignored, and its name says what to install. */

@@ -6,7 +6,6 @@ import { assert, assertEquals } from "@std/assert";
 import {
   ask,
   assertSameBytes,
-  childrenOf,
   connectToReset,
   descriptorsOf,
   isAlive,
