@@ -85,6 +85,7 @@ function requirePermissions({ hostname, port, handler, cert, key, unix }: Settin
     [{ name: "net", host: address }, `listening on ${address}`],
     [{ name: "run", command: handler.command }, `running ${handler.command}`],
   ];
+  if (cert !== undefined) needs.push([{ name: "net", host: "127.0.0.1" }, "TLS on 127.0.0.1"]);
   for (const path of [cert, key, unix].filter((path) => path !== undefined)) {
     needs.push([{ name: "read", path }, `reading ${path}`]);
   }

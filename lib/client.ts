@@ -1,5 +1,5 @@
 /**
- * The client: one accepted connection as an endpoint of the relay, over TCP, TLS or a Unix socket.
+ * The client: one accepted connection as an endpoint of the relay, over TCP or a Unix socket.
  *
  * It reads and writes the connection itself and never touches `conn.readable`, which closes the
  * whole socket at the end of input and so makes half-close impossible (seen on Deno 2.9).
@@ -24,26 +24,16 @@ const AHEAD_BYTES = 4 * 1024;
 
 /** An accepted connection. */
 export class Client implements Endpoint {
-  /** Whether it speaks TLS. */
-  readonly isTls: boolean;
-  readonly #conn: Deno.TcpConn | Deno.TlsConn | Deno.UnixConn;
-  /** Whether it would understand a word: not before the end of its handshake. */
-  #isReady: boolean;
+  readonly #conn: Deno.Conn;
   /** Both ends, as a proxy in between tells them where there is one; none for a Unix socket. */
-  #ends: ProxyHeader = {};
+  #ends: ProxyHeader;
   /** What was read before somebody wanted it. */
   #ahead: Promise<Uint8Array<ArrayBuffer> | null> | undefined;
 
-  constructor(conn: Deno.TcpConn | Deno.TlsConn | Deno.UnixConn) {
+  /** @param ends Both ends, where the connection's own are not those of the client. */
+  constructor(conn: Deno.Conn, ends: ProxyHeader = endsOf(conn)) {
     this.#conn = conn;
-    this.isTls = "handshake" in conn;
-    this.#isReady = !this.isTls;
-    if (conn.remoteAddr.transport === "tcp") {
-      const [source, destination] = [conn.remoteAddr, conn.localAddr as Deno.NetAddr].map(
-        unmapPeer,
-      );
-      this.#ends = { source: source!, destination: destination! };
-    }
+    this.#ends = ends;
     // Neither a Unix socket nor one under TLS can be told.
     const { setNoDelay, setKeepAlive } = conn as Partial<Deno.TcpConn>;
     try {
@@ -90,16 +80,6 @@ export class Client implements Endpoint {
   }
 
   /**
-   * Completes the TLS handshake. It has no end of its own in time: {@linkcode Client.close} ends it.
-   *
-   * @throws What the client sent was no TLS, or it refused ours.
-   */
-  async handshake(): Promise<void> {
-    if ("handshake" in this.#conn) await this.#conn.handshake();
-    this.#isReady = true;
-  }
-
-  /**
    * Reads the PROXY header that has to come first; from then on, the client is whom it names.
    *
    * @throws {ProxyHeaderError} There is none. And whatever a read throws.
@@ -131,7 +111,7 @@ export class Client implements Endpoint {
       await this.closeWrite();
       await discard(this);
     };
-    if (this.#isReady) await settlesWithin(farewell(), LINGER_MS);
+    await settlesWithin(farewell(), LINGER_MS);
     this.close();
   }
 
@@ -143,4 +123,9 @@ export class Client implements Endpoint {
       if (!(error instanceof Deno.errors.BadResource)) throw error;
     }
   }
+}
+
+function endsOf({ remoteAddr, localAddr }: Deno.Conn): ProxyHeader {
+  if (remoteAddr.transport !== "tcp" || localAddr.transport !== "tcp") return {};
+  return { source: unmapPeer(remoteAddr), destination: unmapPeer(localAddr) };
 }

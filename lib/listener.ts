@@ -1,5 +1,5 @@
 /**
- * The listener: a socket that clients connect to, over TCP, TLS or at a path of the file system.
+ * The listener: a socket that clients connect to, over TCP or at a path of the file system.
  *
  * An accept that fails is not the end of it: the client may have been gone already, or descriptors
  * may have run out for a while. And it ends well: the kernel completes connections on its own and
@@ -29,7 +29,7 @@ export class ListenError extends Error {
   }
 }
 
-/** Where to listen over TCP, and with what for TLS. */
+/** Where to listen over TCP. */
 export interface TcpOptions {
   /** The address, or a name to look up. */
   readonly hostname: string;
@@ -37,13 +37,9 @@ export interface TcpOptions {
   readonly port: number;
   /** How many connections the kernel holds until they are accepted. */
   readonly backlog: number;
-  /** The file of a certificate chain in PEM; with it, clients have to speak TLS. */
-  readonly cert?: string;
-  /** The file of its private key in PEM. */
-  readonly key?: string;
 }
 
-type Socket = Deno.Listener<Deno.TcpConn | Deno.TlsConn | Deno.UnixConn>;
+type Socket = Deno.Listener<Deno.TcpConn | Deno.UnixConn>;
 
 /** Accepting stops for this long when descriptors ran out, or for a reason nobody knows. */
 const ACCEPT_PAUSE_MS = 100;
@@ -56,18 +52,12 @@ export class Listener {
   readonly addr: Deno.NetAddr | Deno.UnixAddr;
   /** The same, as the log has it: `ip:port`, or `unix:path`. */
   readonly name: string;
-  readonly #options: TcpOptions | undefined;
-  #pair: Deno.TlsCertifiedKeyPem | undefined;
   #socket: Socket | undefined;
-  #closing = false;
-  /** What is to happen when its queue is empty, if anything is. */
-  #whenEmpty: (() => void) | undefined;
-  #whenEmptyTimer: ReturnType<typeof setTimeout> | undefined;
+  /** It closes when its queue is empty, and at the latest now. */
+  #closing: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(socket: Socket, options?: TcpOptions, pair?: Deno.TlsCertifiedKeyPem) {
+  private constructor(socket: Socket) {
     this.#socket = socket;
-    this.#options = options;
-    this.#pair = pair;
     this.addr = socket.addr as Deno.NetAddr | Deno.UnixAddr;
     this.name = "path" in this.addr ? `unix:${this.addr.path}` : formatPeer(this.addr);
   }
@@ -75,20 +65,13 @@ export class Listener {
   /**
    * Listens on a TCP port.
    *
-   * @throws {ListenError} It cannot be had, or the TLS files are not good.
+   * @throws {ListenError} It cannot be had.
    */
-  static tcp(options: TcpOptions): Listener {
-    const address = formatPeer(options);
-    let pair;
+  static tcp({ hostname, port, backlog }: TcpOptions): Listener {
     try {
-      pair = readPair(options);
+      return new Listener(Deno.listen({ hostname, port, tcpBacklog: backlog }));
     } catch (error) {
-      throw new ListenError(address, messageOf(error));
-    }
-    try {
-      return new Listener(listenTcp(options, pair), options, pair);
-    } catch (error) {
-      throw new ListenError(address, explain(error));
+      throw new ListenError(formatPeer({ hostname, port }), explain(error));
     }
   }
 
@@ -123,11 +106,10 @@ export class Listener {
     while (this.#socket !== undefined) {
       try {
         const accepting = this.#socket.accept();
-        if (this.#whenEmpty && !await isReady(accepting)) this.#whenEmpty();
+        if (this.#closing && !await isReady(accepting)) this.closeNow();
         return new Client(await accepting);
       } catch (error) {
-        // Closed, and perhaps open again.
-        if (error instanceof Deno.errors.BadResource) continue;
+        if (error instanceof Deno.errors.BadResource) return; // closed
         // The client was gone before it was accepted (seen on 2.9 as NotConnected).
         if (error instanceof Deno.errors.NotConnected) {
           log.debug("gone before it was accepted");
@@ -141,72 +123,23 @@ export class Listener {
     }
   }
 
-  /** Accepts what the kernel has completed by now, then closes. */
+  /**
+   * Accepts what the kernel has completed by now, then closes.
+   *
+   * The queue is known to be empty only right behind a client that was accepted, for then the kernel
+   * has just been asked. Where clients come often there is one soon; where they come seldom, any
+   * moment will do.
+   */
   close(): void {
-    this.#closing = true;
-    this.#atEmptyQueue(() => this.closeNow());
+    this.#closing ??= setTimeout(() => this.closeNow(), LAST_CLIENT_MS);
   }
 
   /** Closes; whoever the kernel has completed is reset. */
   closeNow(): void {
+    clearTimeout(this.#closing);
     this.#socket?.close();
     this.#socket = undefined;
   }
-
-  /** Reads the TLS files again, if there are any; where they are not good, the old ones stay. */
-  renew(): void {
-    const options = this.#options;
-    if (options?.cert === undefined || this.#closing) return;
-    const address = { ...options, ...this.addr }; // by now the port is known
-    const keep = (error: unknown) =>
-      log.error("cannot renew the certificate: the old one stays", { error: messageOf(error) });
-    let pair: Deno.TlsCertifiedKeyPem | undefined;
-    try {
-      pair = readPair(options);
-    } catch (error) {
-      return keep(error);
-    }
-    // A listener keeps its pair (Deno 2.9), so there has to be another one.
-    this.#atEmptyQueue(() => {
-      this.#socket?.close();
-      try {
-        this.#socket = listenTcp(address, pair);
-        this.#pair = pair;
-        log.info("certificate renewed");
-      } catch (error) {
-        this.#socket = listenTcp(address, this.#pair);
-        keep(error);
-      }
-    });
-  }
-
-  /**
-   * A queue is known to be empty only right behind a client that was accepted, for then the kernel
-   * has just been asked. Where clients come often there is one soon; where they come seldom, any
-   * moment will do.
-   */
-  #atEmptyQueue(act: () => void): void {
-    clearTimeout(this.#whenEmptyTimer);
-    this.#whenEmpty = () => {
-      this.#whenEmpty = undefined;
-      clearTimeout(this.#whenEmptyTimer);
-      act();
-    };
-    this.#whenEmptyTimer = setTimeout(this.#whenEmpty, LAST_CLIENT_MS);
-  }
-}
-
-function listenTcp(
-  { hostname, port, backlog }: TcpOptions,
-  pair: Deno.TlsCertifiedKeyPem | undefined,
-): Socket {
-  const options = { hostname, port, tcpBacklog: backlog };
-  return pair ? Deno.listenTls({ ...options, ...pair }) : Deno.listen(options);
-}
-
-function readPair({ cert, key }: TcpOptions): Deno.TlsCertifiedKeyPem | undefined {
-  if (cert === undefined || key === undefined) return undefined;
-  return { cert: Deno.readTextFileSync(cert), key: Deno.readTextFileSync(key) };
 }
 
 /** Whether a promise settles without anything from outside: by the microtasks that are due. */

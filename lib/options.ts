@@ -213,9 +213,6 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       throw new UsageError(`--${name} is of no use without --${needs}`);
     }
   }
-  if (parsed.cert !== undefined && server.acceptProxy !== undefined) {
-    throw new UsageError("--cert cannot go with --accept-proxy: let the proxy end TLS");
-  }
 
   const { help, version, "log-level": logLevel = "info", "log-format": logFormat = "text" } =
     parsed;

@@ -83,7 +83,9 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
       culprit = "source-failed";
     }
     culprit = "sink-failed";
+    flow.writing = true;
     await sink.closeWrite();
+    flow.writing = false;
     return "ended";
   } catch (error) {
     flow.writing = false;

@@ -8,18 +8,19 @@
  * @module
  */
 
-import { Networks } from "./address.ts";
+import { formatPeer, Networks } from "./address.ts";
 import { Admission, type Refusal, type Visit } from "./admission.ts";
 import type { Client } from "./client.ts";
 import { describeEnds, NOBODY } from "./environment.ts";
 import { checkHandler, HandlerError } from "./handler.ts";
-import { Listener } from "./listener.ts";
+import { Listener, ListenError } from "./listener.ts";
 import { log } from "./log.ts";
 import { Pool } from "./pool.ts";
 import { formatProxyHeader } from "./proxy_protocol.ts";
 import { Session } from "./session.ts";
 import { resolveSettings, type ServerOptions, type Settings } from "./settings.ts";
 import { settlesWithin } from "./settles_within.ts";
+import { Tls } from "./tls.ts";
 import { Worker } from "./worker.ts";
 
 /**
@@ -45,6 +46,16 @@ export interface ServerStatus {
   refused: Record<RefusalReason, number>;
   /** Children that wait for a client; no connections. */
   warm: number;
+}
+
+/** Somebody who was accepted. */
+interface Guest {
+  readonly id: number;
+  readonly visit: Visit;
+  /** Another one after a TLS handshake. */
+  client: Client;
+  /** Whether a word would be understood: not before the handshake there has to be. */
+  canListen: boolean;
 }
 
 /** Why a client was not served, and for the log what was in the way. */
@@ -77,6 +88,7 @@ export class Server implements AsyncDisposable {
   readonly #options: Settings;
   readonly #listeners: readonly Listener[];
   readonly #proxies: Networks;
+  readonly #tls: Tls | undefined;
   readonly #admission: Admission;
   readonly #pool: Pool<Worker>;
   readonly #refusal: Uint8Array<ArrayBuffer>;
@@ -103,9 +115,15 @@ export class Server implements AsyncDisposable {
     "left": 0,
   };
 
-  private constructor(options: Settings, listeners: readonly Listener[], rules: Rules) {
+  private constructor(
+    options: Settings,
+    listeners: readonly Listener[],
+    rules: Rules,
+    tls: Tls | undefined,
+  ) {
     this.#options = options;
     this.#listeners = listeners;
+    this.#tls = tls;
     this.#proxies = rules.acceptProxy;
     this.#admission = new Admission({ ...options, ...rules });
     this.#refusal = new TextEncoder().encode(options.refusal);
@@ -136,14 +154,17 @@ export class Server implements AsyncDisposable {
     };
     await checkHandler(handler, identityOf(settings));
     const listeners = [Listener.tcp(settings)];
+    let tls;
     try {
       if (unix !== undefined) listeners.push(await Listener.unix(unix));
-      const server = new Server(settings, listeners, rules);
+      tls = openTls(settings);
+      const server = new Server(settings, listeners, rules, tls);
       server.#start();
       log.info("listening", { address: server.names.join(" "), handler: handler.name, warm });
       return server;
     } catch (error) {
       for (const listener of listeners) listener.closeNow();
+      tls?.close();
       throw error;
     }
   }
@@ -172,7 +193,12 @@ export class Server implements AsyncDisposable {
    */
   refresh(): void {
     this.#pool.refresh();
-    for (const listener of this.#listeners) listener.renew();
+    try {
+      this.#tls?.renew();
+      if (this.#tls) log.info("certificate renewed");
+    } catch (error) {
+      log.error("cannot renew the certificate: the old one stays", { error: messageOf(error) });
+    }
   }
 
   /**
@@ -225,35 +251,44 @@ export class Server implements AsyncDisposable {
 
   /** All that happens to a client, from its arrival to the end of its connection. */
   async #receive(client: Client): Promise<void> {
-    const id = ++this.#accepted;
-    const visit = this.#admission.arrive();
+    const guest = {
+      id: ++this.#accepted,
+      visit: this.#admission.arrive(),
+      client,
+      canListen: this.#tls === undefined || client.address === undefined,
+    };
     let refused: Refused | undefined;
     try {
-      refused = await this.#welcome(id, client, visit);
+      refused = await this.#welcome(guest);
     } finally {
-      this.#admission.leave(visit);
+      this.#admission.leave(guest.visit);
     }
-    if (refused) await this.#refuse(id, client, refused);
+    if (refused) await this.#refuse(guest, refused);
   }
 
-  /** Lets a client in and serves it, or says why not. */
-  async #welcome(id: number, client: Client, visit: Visit): Promise<Refused | undefined> {
+  /** Lets somebody in and serves them, or says why not. */
+  async #welcome(guest: Guest): Promise<Refused | undefined> {
+    const { client, visit } = guest;
     if (this.#proxies.has(client.address ?? "")) {
       const error = await this.#handshake(client, client.readProxyHeader());
       if (error !== undefined) return { reason: "handshake", error };
     }
     const reason = this.#admission.admit(visit, client.address);
     if (reason) return { reason };
-    if (client.isTls) {
-      const error = await this.#handshake(client, client.handshake());
+    if (!guest.canListen) {
+      const shaking = this.#tls!.shake(client).then((shaken) => {
+        guest.client = shaken;
+        guest.canListen = true;
+      });
+      const error = await this.#handshake(client, shaking);
       if (error !== undefined) return { reason: "handshake", error };
     }
     const slot = this.#admission.slot(visit);
     if (slot !== true) {
-      const reason = await this.#wait(id, client, visit, slot);
+      const reason = await this.#wait(guest, slot);
       if (reason) return { reason };
     }
-    return await this.#serve(id, client);
+    return await this.#serve(guest);
   }
 
   /** Bounds a handshake in time; gives what went wrong, if anything did. */
@@ -276,9 +311,7 @@ export class Server implements AsyncDisposable {
 
   /** Waits for a slot; gives the reason if it comes to none. */
   async #wait(
-    id: number,
-    client: Client,
-    visit: Visit,
+    { id, client, visit }: Guest,
     slot: false | Promise<boolean>,
   ): Promise<"busy" | "left" | undefined> {
     if (slot === false) return "busy";
@@ -292,7 +325,7 @@ export class Server implements AsyncDisposable {
     if (!await slot) return hasLeft ? "left" : "busy";
   }
 
-  async #serve(id: number, client: Client): Promise<Refused | undefined> {
+  async #serve({ id, client }: Guest): Promise<Refused | undefined> {
     const { sendProxy } = this.#options;
     let taken;
     try {
@@ -313,7 +346,7 @@ export class Server implements AsyncDisposable {
     this.#served++;
   }
 
-  async #refuse(id: number, client: Client, { reason, error }: Refused): Promise<void> {
+  async #refuse({ id, client, canListen }: Guest, { reason, error }: Refused): Promise<void> {
     const facts = { id, client: client.name, error };
     if (reason === "failed") {
       this.#failed++;
@@ -324,7 +357,7 @@ export class Server implements AsyncDisposable {
       else log.warn("refused", { ...facts, reason });
     }
     const isGone = reason === "left" || reason === "handshake";
-    if (isGone || this.#dismissals >= MOST_DISMISSALS) return client.close();
+    if (isGone || !canListen || this.#dismissals >= MOST_DISMISSALS) return client.close();
     this.#dismissals++;
     await client.dismiss(this.#refusal);
     this.#dismissals--;
@@ -353,9 +386,19 @@ export class Server implements AsyncDisposable {
     }
     await ended;
     await pool;
+    this.#tls?.close();
     const { accepted, served, failed, refused } = this.status();
     log.info("stopped", { accepted, served, failed, ...happened(refused), cut });
     return cut === 0;
+  }
+}
+
+function openTls({ hostname, port, cert, key }: Settings): Tls | undefined {
+  if (cert === undefined || key === undefined) return undefined;
+  try {
+    return new Tls({ cert, key });
+  } catch (error) {
+    throw new ListenError(formatPeer({ hostname, port }), messageOf(error));
   }
 }
 

@@ -40,8 +40,8 @@ export interface ServerOptions {
    */
   unix?: string;
   /**
-   * The file of the certificate chain in PEM; with it and `key`, TCP clients have to speak TLS. Needs
-   * `--allow-read`.
+   * The file of the certificate chain in PEM; with it and `key`, TCP clients have to speak TLS, after
+   * their PROXY header if they have one. Needs `--allow-read`, and `--allow-net` for 127.0.0.1.
    *
    * @default {none}
    */
@@ -54,7 +54,7 @@ export interface ServerOptions {
   key?: string;
   /**
    * Proxies, as networks in CIDR notation: who connects from there has to begin with a PROXY header,
-   * and is whom that names. From elsewhere none is looked for. Not together with TLS.
+   * and is whom that names. From elsewhere none is looked for.
    *
    * @default {[]}
    */
@@ -244,7 +244,7 @@ export const RATE_RANGES = { count: [0, 1_000_000], periodMs: [1, LONGEST_MS] } 
  */
 export function resolveSettings(options: ServerOptions): Settings {
   const settings: Settings = { ...DEFAULTS, warm: options.handler.warm, ...options };
-  const { ratePerSource, acceptProxy, cert, key, uid, gid } = settings;
+  const { ratePerSource, cert, key, uid, gid } = settings;
   for (const [name, range] of Object.entries(RANGES)) {
     requireInRange(name, settings[name as keyof typeof RANGES], range);
   }
@@ -252,10 +252,6 @@ export function resolveSettings(options: ServerOptions): Settings {
   requireInRange("ratePerSource.periodMs", ratePerSource.periodMs, RATE_RANGES.periodMs);
   if ((cert === undefined) !== (key === undefined)) {
     throw new RangeError("Cannot listen as cert and key must come together");
-  }
-  // Deno starts TLS with the first byte, and a PROXY header would come before it (seen on 2.9).
-  if (cert !== undefined && acceptProxy.length > 0) {
-    throw new RangeError("Cannot listen as acceptProxy must not come with cert");
   }
   if (uid !== undefined && gid === undefined) {
     throw new RangeError("Cannot listen as uid must come with gid");

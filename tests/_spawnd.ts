@@ -88,7 +88,12 @@ export class Spawnd implements AsyncDisposable {
 
   /** Runs a command line as it is; for those that are not expected to serve. */
   static run(...args: string[]): Spawnd {
-    return new Spawnd(PERMISSIONS, args);
+    return Spawnd.runWith(PERMISSIONS, ...args);
+  }
+
+  /** As {@linkcode Spawnd.run}, with these permissions. */
+  static runWith(permissions: readonly string[], ...args: string[]): Spawnd {
+    return new Spawnd(permissions, args);
   }
 
   /** Starts a server on a free port of the loopback and waits until it listens. */

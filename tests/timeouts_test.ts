@@ -1,0 +1,98 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  ask,
+  isAlive,
+  memoryOf,
+  receive,
+  receiveAll,
+  receiveEach,
+  send,
+  Spawnd,
+  text,
+  until,
+} from "./_spawnd.ts";
+
+/** The record of the only connection, and whether its child has gone. */
+async function end(spawnd: Spawnd) {
+  const record = await spawnd.record({ message: "end" });
+  assert(!isAlive(Number(record.pid)));
+  return record;
+}
+
+Deno.test("a connection without a byte for the idle timeout is closed by the ladder", async () => {
+  await using spawnd = await Spawnd.start("--idle-timeout", "0.4", "--", "cat");
+  using conn = await spawnd.connect();
+  await send(conn, "hello");
+  await receive(conn, 5);
+  assertEquals(text(await receiveAll(conn)), "");
+  const { exit, reason, seconds } = await end(spawnd);
+  assertEquals([exit, reason], [0, "idle-timeout"]);
+  assert(Number(seconds) >= 0.4 && Number(seconds) < 3, `after ${seconds} s`);
+});
+
+Deno.test("a byte now and then, in either direction, keeps a connection", async () => {
+  const chatters = [
+    ["cat >/dev/null", 5], // only the client talks
+    ["for i in 1 2 3 4 5 6; do sleep 0.15; echo $i; done; cat >/dev/null", 0], // only the child
+  ] as const;
+  for (const [script, messages] of chatters) {
+    await using spawnd = await Spawnd.start("--idle-timeout", "0.5", "--", "sh", "-c", script);
+    using conn = await spawnd.connect();
+    const began = performance.now();
+    for (let i = 0; i < messages; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 200)); // the client takes its time
+      await send(conn, "x");
+    }
+    await receiveAll(conn);
+    conn.close();
+    assert(performance.now() - began > 1000, "closed while it was not idle");
+    assertEquals((await end(spawnd)).reason, "idle-timeout");
+  }
+});
+
+Deno.test("a client that stops reading is idle too, and cannot hold its slot", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--idle-timeout", "0.5", "--kill-timeout", "0.2", "--max-connections", "1"],
+    ...["--", "sh", "-c", "cat >/dev/null & cat /dev/zero"],
+  );
+  using conn = await spawnd.connect();
+  assertEquals((await end(spawnd)).reason, "idle-timeout");
+  assert(memoryOf(spawnd.pid) < 200 * 1024 * 1024);
+  let length = 0;
+  await receiveEach(conn, (chunk) => length += chunk.length).catch(() => {}); // reset, perhaps
+  assert(length > 0);
+});
+
+Deno.test("a connection that has taken the session timeout is closed, however busy", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--session-timeout", "0.6", "--kill-timeout", "0.2"],
+    ...["--", "sh", "-c", "while echo tick; do sleep 0.05; done"],
+  );
+  using conn = await spawnd.connect();
+  const ticks = text(await receiveAll(conn)).split("\n").length;
+  conn.close();
+  assert(ticks > 5, `${ticks} ticks`);
+  const { exit, reason, seconds } = await end(spawnd);
+  assertEquals([exit, reason], ["SIGTERM", "session-timeout"]);
+  assert(Number(seconds) >= 0.8 && Number(seconds) < 4, `after ${seconds} s`);
+});
+
+Deno.test("the nearest timeout counts, and one that has not come changes nothing", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--session-timeout", "60", "--idle-timeout", "60", "--eof-timeout", "0.3"],
+    ...["--", "sh", "-c", "cat; exec sleep 30"],
+  );
+  assertEquals(text(await ask(spawnd.port, "hello")), "hello");
+  assertEquals((await end(spawnd)).reason, "eof-timeout");
+});
+
+Deno.test("without timeouts an idle connection stays", async () => {
+  await using spawnd = await Spawnd.start("--", "cat");
+  using conn = await spawnd.connect();
+  const { pid } = await spawnd.record({ message: "open" });
+  let beats = 0;
+  await until("a second of silence", () => ++beats > 200); // 5 ms each
+  assert(isAlive(Number(pid)));
+  await send(conn, "still");
+  assertEquals(text(await receive(conn, 5)), "still");
+});

@@ -1,0 +1,345 @@
+/**
+ * TLS from end to end, with a certificate made for the test and with clients that misbehave.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  ask,
+  assertSameBytes,
+  childrenOf,
+  connectToReset,
+  descriptorsOf,
+  receive,
+  receiveAll,
+  send,
+  Spawnd,
+  testWith,
+  text,
+  until,
+  untilSteady,
+  within,
+} from "./_spawnd.ts";
+
+/** A folder with certificates for `localhost`, and what a server needs to use them. */
+class Certificates implements AsyncDisposable {
+  private constructor(readonly folder: string) {}
+
+  static async make(): Promise<Certificates> {
+    const certificates = new Certificates(await Deno.makeTempDir());
+    await certificates.renew("first");
+    return certificates;
+  }
+
+  /** Makes a new pair, in place of the old one. */
+  async renew(organization: string): Promise<void> {
+    const { success, stderr } = await new Deno.Command("openssl", {
+      args: [
+        ..."req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 2".split(" "),
+        ...["-keyout", this.key, "-out", this.cert, "-subj", `/CN=localhost/O=${organization}`],
+        ..."-addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE".split(" "),
+      ],
+    }).output();
+    assert(success, text(stderr));
+  }
+
+  get cert(): string {
+    return `${this.folder}/cert.pem`;
+  }
+
+  get key(): string {
+    return `${this.folder}/key.pem`;
+  }
+
+  serve(...args: string[]): Promise<Spawnd> {
+    return Spawnd.startWith(
+      ["--allow-net", "--allow-run", `--allow-read=${this.folder}`],
+      ...["--cert", this.cert, "--key", this.key, ...args],
+    );
+  }
+
+  /** Connects, and completes the handshake. */
+  async connect(spawnd: Spawnd): Promise<Deno.TlsConn> {
+    const caCerts = [await Deno.readTextFile(this.cert)];
+    const conn = await Deno.connectTls({ hostname: "localhost", port: spawnd.port, caCerts });
+    await within("a handshake", conn.handshake());
+    return conn;
+  }
+
+  async ask(spawnd: Spawnd, question: string): Promise<string> {
+    using conn = await this.connect(spawnd);
+    await send(conn, question);
+    await conn.closeWrite();
+    return text(await receiveAll(conn));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+function testTls(name: string, fn: () => Promise<void>): void {
+  testWith("openssl", "openssl", name, fn);
+}
+
+testTls("over TLS a client gets its answer after it has half-closed", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve(
+    "--",
+    "sh",
+    "-c",
+    "cat >/dev/null; sleep 1; echo done",
+  );
+  assertEquals(await certificates.ask(spawnd, "question"), "done\n");
+  const { reason, in: inbound } = await spawnd.record({ message: "end" });
+  assertEquals([reason, inbound], ["client-closed", 8]);
+});
+
+testTls("32 MB go through TLS and come back intact", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--", "cat");
+  const sent = crypto.getRandomValues(new Uint8Array(65_536));
+  using conn = await certificates.connect(spawnd);
+  const sending = (async () => {
+    for (let i = 0; i < 512; i++) await send(conn, sent);
+    await conn.closeWrite();
+  })();
+  const received = await within("all bytes", receiveAll(conn), 60_000);
+  await sending;
+  assertEquals(received.length, 512 * sent.length);
+  for (const i of [0, 255, 511]) {
+    assertSameBytes(received.subarray(i * sent.length, (i + 1) * sent.length), sent);
+  }
+});
+
+testTls("a thousand small messages go through TLS one by one, without a delay", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--", "cat");
+  using conn = await certificates.connect(spawnd);
+  const began = performance.now();
+  for (let i = 0; i < 1000; i++) {
+    await send(conn, "ping");
+    await receive(conn, 4);
+  }
+  const each = (performance.now() - began) / 1000;
+  assert(each < 10, `${each} ms each: a delayed acknowledgement takes 40`);
+});
+
+testTls("the rules come before the handshake, and a slot after it", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve(
+    ...["--max-connections", "1", "--queue", "0", "--max-per-source", "2", "--refusal", "full\n"],
+    ...["--", "cat"],
+  );
+  using first = await certificates.connect(spawnd);
+  await send(first, "x");
+  await receive(first, 1);
+  const second = await certificates.connect(spawnd);
+  assertEquals(text(await receiveAll(second)), "full\n");
+  second.close();
+  await spawnd.record({ message: "refused", reason: "busy" });
+  const silent = [await spawnd.connect(), await spawnd.connect()];
+  await spawnd.record({ message: "refused", reason: "source-limit" });
+  for (const conn of silent) conn.close();
+});
+
+testTls("garbage, silence and a reset are no handshake, and hold up nobody", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve(
+    ...["--handshake-timeout", "0.7", "--max-connections", "1", "--refusal", "no", "--", "cat"],
+  );
+  const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
+  assertEquals(await certificates.ask(spawnd, "first"), "first");
+  const before = await descriptors();
+  const silent = await Promise.all(Array.from({ length: 20 }, () => spawnd.connect()));
+  await send(silent[1]!, Uint8Array.of(0x16, 0x03, 0x01)); // the beginning of a handshake
+  assertEquals(await certificates.ask(spawnd, "beside the silent ones"), "beside the silent ones");
+  const answer = await ask(spawnd.port, "GET / HTTP/1.0\r\n\r\n").catch(() => new Uint8Array());
+  assert(!text(answer).includes("no"), "a refusal in plain text");
+  await (await connectToReset(spawnd.port))();
+  for (const conn of silent) {
+    await receiveAll(conn).catch(() => {});
+    conn.close();
+  }
+  await until("all refusals", async () => (await spawnd.status()).handshake === 22);
+  assertEquals(childrenOf(spawnd.pid), []);
+  assertEquals(await descriptors(), before);
+});
+
+testTls(
+  "an end without close_notify is a client that is lost, not the end of its input",
+  async () => {
+    await using certificates = await Certificates.make();
+    await using spawnd = await certificates.serve("--", "sh", "-c", "cat; echo complete");
+    // openssl that is killed leaves the kernel to end the connection, and TLS unended.
+    const client = new Deno.Command("openssl", {
+      args: ["s_client", "-quiet", "-connect", `localhost:${spawnd.port}`],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    const writer = client.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("half a quest"));
+    await spawnd.record({ message: "open" });
+    const reader = client.stdout.getReader();
+    assertEquals(text((await within("the echo", reader.read())).value!), "half a quest");
+    client.kill("SIGKILL");
+    await client.status;
+    await reader.cancel();
+    await writer.abort().catch(() => {});
+    assertEquals((await spawnd.record({ message: "end" })).reason, "client-reset");
+  },
+);
+
+testTls("openssl s_client talks to a server as the README says", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--stderr", "null");
+  const client = new Deno.Command("openssl", {
+    args: [
+      ..."s_client -quiet -no_ign_eof -verify_return_error -verify_hostname localhost".split(" "),
+      ...["-CAfile", certificates.cert, "-connect", `localhost:${spawnd.port}`],
+    ],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const writer = client.stdin.getWriter();
+  await writer.write(new TextEncoder().encode("hello"));
+  const reader = client.stdout.getReader();
+  const { value } = await within("an answer", reader.read());
+  assert(text(value!).startsWith("This is server send message:0"));
+  await writer.close();
+  await reader.cancel();
+  assertEquals((await within("its end", client.status)).code, 0);
+  assertEquals((await spawnd.record({ message: "end" })).reason, "client-closed");
+});
+
+testTls("a PROXY header comes before TLS", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--accept-proxy", "127.0.0.1", "--", "cat");
+  const plain = await spawnd.connect();
+  await send(plain, "PROXY TCP4 192.0.2.1 198.51.100.7 54321 443\r\n");
+  const caCerts = [await Deno.readTextFile(certificates.cert)];
+  using conn = await Deno.startTls(plain, { hostname: "localhost", caCerts });
+  await send(conn, "hello");
+  assertEquals(text(await receive(conn, 5)), "hello");
+  await spawnd.record({ message: "open", client: "192.0.2.1:54321" });
+});
+
+testTls("a client that stops reading can be closed, and leaves nothing behind", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve(
+    ...[
+      "--idle-timeout",
+      "0.5",
+      "--kill-timeout",
+      "0.2",
+      "--",
+      "sh",
+      "-c",
+      "read x; cat /dev/zero",
+    ],
+  );
+  const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
+  const before = await descriptors();
+  using conn = await certificates.connect(spawnd);
+  await send(conn, "begin\n");
+  assertEquals((await spawnd.record({ message: "end" })).reason, "idle-timeout");
+  assertEquals(await descriptors(), before);
+});
+
+/** The organization in the certificate that a server shows. */
+async function shown(spawnd: Spawnd): Promise<string | undefined> {
+  const { stdout } = await new Deno.Command("openssl", {
+    args: ["s_client", "-connect", `localhost:${spawnd.port}`],
+    stdin: "null",
+    stderr: "null",
+  }).output();
+  return /O = ?(\w+)/.exec(text(stdout))?.[1];
+}
+
+testTls("SIGHUP reads the certificate again, and open connections go on", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--", "cat");
+  using conn = await certificates.connect(spawnd);
+  assertEquals(await shown(spawnd), "first");
+  await certificates.renew("second");
+  assertEquals(await shown(spawnd), "first");
+  spawnd.kill("SIGHUP");
+  await spawnd.record({ message: "certificate renewed" });
+  assertEquals(await shown(spawnd), "second");
+  await send(conn, "still here");
+  assertEquals(text(await receive(conn, 10)), "still here");
+});
+
+testTls("a bad new certificate or key keeps the old one, with an error", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--", "cat");
+  const [cert, key] = [certificates.cert, certificates.key].map((path) =>
+    Deno.readTextFileSync(path)
+  );
+  const errors = () => spawnd.records({ level: "ERROR", message: /^cannot renew/ });
+  const spoil: (() => void | Promise<void>)[] = [
+    () => Deno.writeTextFileSync(certificates.cert, "no certificate"),
+    () => Deno.removeSync(certificates.key),
+    async () => { // a key that belongs to another certificate
+      await certificates.renew("other");
+      Deno.writeTextFileSync(certificates.cert, cert!);
+    },
+  ];
+  for (const [i, act] of spoil.entries()) {
+    await act();
+    spawnd.kill("SIGHUP");
+    await until("an error", () => errors().length === i + 1);
+    assertEquals(await shown(spawnd), "first", String(errors()[i]!.error));
+    Deno.writeTextFileSync(certificates.cert, cert!);
+    Deno.writeTextFileSync(certificates.key, key!);
+  }
+  spawnd.kill("SIGHUP");
+  await spawnd.record({ message: "certificate renewed" });
+  assertEquals(await certificates.ask(spawnd, "hello"), "hello");
+});
+
+testTls("no client is lost while the certificate is renewed under load", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--", "cat");
+  let [isOver, answers] = [false, 0];
+  const client = async () => {
+    while (!isOver) {
+      assertEquals(await certificates.ask(spawnd, "hello"), "hello");
+      answers++;
+    }
+  };
+  const clients = Promise.all(Array.from({ length: 4 }, client));
+  for (let i = 1; i <= 10; i++) {
+    spawnd.kill("SIGHUP");
+    const isRenewed = () => spawnd.records({ message: "certificate renewed" }).length === i;
+    await until("it to be renewed", isRenewed);
+    const before = answers;
+    await until("some answers", () => answers > before + 2);
+  }
+  isOver = true;
+  await clients;
+  assert(answers >= 30, `${answers} answers`);
+});
+
+testTls("TLS that cannot be is one line at start", async () => {
+  await using certificates = await Certificates.make();
+  const files = ["--cert", certificates.cert, "--key", certificates.key];
+  const lines = async (permissions: string[], ...args: string[]) => {
+    const options = ["--host", "127.0.0.1", "--port", "0", ...args];
+    await using spawnd = Spawnd.runWith(permissions, ...options);
+    assertEquals((await spawnd.ended()).code, 1);
+    return spawnd.lines;
+  };
+  assertEquals(await lines(["--allow-net", "--allow-run"], ...files), [
+    `spawnd: Deno does not allow reading ${certificates.cert}: add --allow-read`,
+  ]);
+  const all = ["--allow-net", "--allow-run", "--allow-read"];
+  assertEquals(await lines(all, "--cert", "/no/such", "--key", certificates.key), [
+    "spawnd: Cannot listen on 127.0.0.1:0: " +
+    "No such file or directory (os error 2): readfile '/no/such'",
+  ]);
+  assertEquals(await lines(all, "--cert", certificates.key, "--key", certificates.key), [
+    "spawnd: Cannot listen on 127.0.0.1:0: No certificates found in certificate data",
+  ]);
+});
