@@ -32,11 +32,6 @@ async function main(args: readonly string[]): Promise<number> {
     format: commandLine.logFormat,
     color: Deno.stderr.isTerminal() && !Deno.noColor,
   });
-  // One connection's trouble, even where it is a mistake in this program, must not end the others.
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    log.error("internal error", { stack: event.reason?.stack ?? String(event.reason) });
-  });
 
   // The first signal drains, the next one kills; before there is a server there is nothing to stop.
   let stop = (_status: number): void => Deno.exit(0);
@@ -44,6 +39,13 @@ async function main(args: readonly string[]): Promise<number> {
     Deno.addSignalListener(signal as Deno.Signal, () => stop(128 + number));
   }
   const server = await start(commandLine);
+
+  // One connection's trouble, even where it is a mistake in this program, must not end the others.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    log.error("internal error", { stack: event.reason?.stack ?? String(event.reason) });
+  });
+
   stop = () => {
     stop = (status) => {
       server.kill();

@@ -39,6 +39,16 @@ export class HandlerError extends Error {
   constructor(handler: Handler, reason: string) {
     super(`Cannot start ${quote(handler.name)}: ${reason}`);
   }
+
+  /** What it means that `Deno.Command` threw this. */
+  static from(handler: Handler, error: unknown): HandlerError {
+    const message = error instanceof Error ? error.message : String(error);
+    const isForbidden = message.includes("Operation not permitted"); // EPERM, not EACCES
+    return new HandlerError(
+      handler,
+      isForbidden ? "only root may run it as another user or group" : message,
+    );
+  }
 }
 
 const DENO_ENV = {
@@ -155,17 +165,20 @@ export async function checkHandler(
   const [command, ...args] = handler.check;
   // A check that must not run proves nothing: the first spawn will tell.
   if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return;
-  const checking = new Deno.Command(command, {
-    ...identity,
-    args,
-    env: { ...handler.env, NO_COLOR: "1" },
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  const { success, stderr } = await checking.catch((error) => {
-    throw new HandlerError(handler, error instanceof Error ? error.message : String(error));
-  });
+  let output;
+  try {
+    output = await new Deno.Command(command, {
+      ...identity,
+      args,
+      env: { ...handler.env, NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).output();
+  } catch (error) {
+    throw HandlerError.from(handler, error);
+  }
+  const { success, stderr } = output;
   if (success) return;
   const said = new TextDecoder().decode(stderr).split("\n");
   const place = said.find((line) => /^\s+at /.test(line)) ?? "";

@@ -230,7 +230,7 @@ export class Server implements AsyncDisposable {
     try {
       this.#pool.start();
     } catch (error) {
-      throw new HandlerError(this.#options.handler, messageOf(error));
+      throw HandlerError.from(this.#options.handler, error);
     }
     this.#accepting = Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
   }

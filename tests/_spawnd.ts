@@ -11,6 +11,7 @@ import net from "node:net";
 const ROOT = new URL("../", import.meta.url).pathname;
 /** What the README's first command grants. */
 const PERMISSIONS = ["--allow-net", "--allow-run"];
+const OPTIONS = ["--host", "127.0.0.1", "--port", "0", "--log-format", "json"];
 /** Long enough for a busy machine; a test that meets its conditions never waits for it. */
 const DEADLINE_MS = 20_000;
 
@@ -69,8 +70,13 @@ export class Spawnd implements AsyncDisposable {
   readonly #output: Promise<unknown>;
   exited: Deno.CommandStatus | undefined;
 
-  private constructor(permissions: readonly string[], args: readonly string[]) {
+  private constructor(
+    permissions: readonly string[],
+    args: readonly string[],
+    env: Record<string, string> = {},
+  ) {
     this.#process = new Deno.Command(Deno.execPath(), {
+      env,
       args: ["run", ...permissions, `${ROOT}main.ts`, ...args],
       stdin: "null",
       stdout: "piped",
@@ -102,14 +108,21 @@ export class Spawnd implements AsyncDisposable {
   }
 
   /** As {@linkcode Spawnd.start}, with these permissions. */
-  static async startWith(permissions: readonly string[], ...args: string[]): Promise<Spawnd> {
-    const options = ["--host", "127.0.0.1", "--port", "0", "--log-format", "json"];
-    const spawnd = new Spawnd(permissions, [...options, ...args]);
+  static startWith(permissions: readonly string[], ...args: string[]): Promise<Spawnd> {
+    return Spawnd.#listening(new Spawnd(permissions, [...OPTIONS, ...args]));
+  }
+
+  /** As {@linkcode Spawnd.start}, with these variables in its environment. */
+  static startIn(env: Record<string, string>, ...args: string[]): Promise<Spawnd> {
+    return Spawnd.#listening(new Spawnd(PERMISSIONS, [...OPTIONS, ...args], env));
+  }
+
+  static async #listening(spawnd: Spawnd): Promise<Spawnd> {
     await until("the server to listen", () => {
       assert(!spawnd.exited, `it ended: ${spawnd.lines.join("\n")}`);
       return spawnd.stdout.endsWith("\n");
     });
-    spawnd.port = Number(/:(\d+)/.exec(spawnd.stdout)![1]);
+    spawnd.port = Number(/:(\d+)(?= and |\n)/.exec(spawnd.stdout)![1]);
     return spawnd;
   }
 

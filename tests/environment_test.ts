@@ -1,0 +1,121 @@
+import { assertEquals } from "@std/assert";
+import { ask, childrenOf, receiveAll, Spawnd, text, until } from "./_spawnd.ts";
+
+/** What a program of a user in a terminal session would not expect: it was started by such a server. */
+const INHERITED = {
+  PROTO: "TCP",
+  TCPLOCALHOST: "front",
+  TCPLOCALIP: "203.0.113.1",
+  TCPLOCALPORT: "1",
+  TCPREMOTEHOST: "elsewhere",
+  TCPREMOTEINFO: "somebody",
+  TCPREMOTEIP: "203.0.113.2",
+  TCPREMOTEPORT: "2",
+  REMOTE_ADDR: "203.0.113.2",
+  REMOTE_PORT: "2",
+};
+const PRINT = "env | grep -E '^(PROTO|TCP|REMOTE_)' | sort";
+
+/** The variables about the client that a child has, and the client's own address. */
+async function environmentOf(
+  spawnd: Spawnd,
+): Promise<[Record<string, string>, Deno.NetAddr, Deno.NetAddr]> {
+  using conn = await spawnd.connect();
+  await conn.closeWrite();
+  const lines = text(await receiveAll(conn)).trim().split("\n");
+  return [
+    Object.fromEntries(lines.map((line) => line.split("="))),
+    conn.localAddr,
+    conn.remoteAddr,
+  ];
+}
+
+Deno.test("a cold child has the classic environment, and none of what its server inherited", async () => {
+  await using spawnd = await Spawnd.startIn(INHERITED, "--", "sh", "-c", PRINT);
+  const [environment, client, server] = await environmentOf(spawnd);
+  assertEquals(environment, {
+    PROTO: "TCP",
+    TCPLOCALHOST: "",
+    TCPLOCALIP: "127.0.0.1",
+    TCPLOCALPORT: `${server.port}`,
+    TCPREMOTEHOST: "",
+    TCPREMOTEINFO: "",
+    TCPREMOTEIP: "127.0.0.1",
+    TCPREMOTEPORT: `${client.port}`,
+    REMOTE_ADDR: "127.0.0.1",
+    REMOTE_PORT: `${client.port}`,
+  });
+});
+
+Deno.test("a warm child knows nobody, not even whom its server inherited", async () => {
+  await using spawnd = await Spawnd.startIn(
+    INHERITED,
+    ...["--warm", "1", "--", "sh", "-c", `cat >/dev/null; ${PRINT}`],
+  );
+  await until("a warm child", () => childrenOf(spawnd.pid).length === 1);
+  const [environment] = await environmentOf(spawnd);
+  await spawnd.record({ message: "open", start: "warm" });
+  assertEquals(environment, Object.fromEntries(Object.keys(INHERITED).map((name) => [name, ""])));
+});
+
+Deno.test("an IPv6 client is told as one", async () => {
+  await using spawnd = await Spawnd.start("--host", "::1", "--", "sh", "-c", PRINT);
+  using conn = await Deno.connect({ hostname: "::1", port: spawnd.port });
+  await conn.closeWrite();
+  const lines = text(await receiveAll(conn)).split("\n");
+  assertEquals(lines.filter((line) => line.includes("::1")), [
+    "REMOTE_ADDR=::1",
+    "TCPLOCALIP=::1",
+    "TCPREMOTEIP=::1",
+  ]);
+});
+
+/** A test that only root can run. */
+function testAsRoot(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `${name} (needs root)`, ignore: Deno.uid() !== 0, fn });
+}
+
+testAsRoot("--uid and --gid are the children's only user and group", async () => {
+  for (const warm of ["0", "1"]) {
+    await using spawnd = await Spawnd.start(
+      ...["--uid", "65534", "--gid", "65533", "--warm", warm],
+      ...["--", "sh", "-c", "cat; id -u; id -g; id -G"],
+    );
+    assertEquals(text(await ask(spawnd.port, "")), "65534\n65533\n65533\n");
+  }
+});
+
+testAsRoot("the counter service runs as any user", async () => {
+  await using spawnd = await Spawnd.start("--uid", "65534", "--gid", "65534");
+  assertEquals((await ask(spawnd.port, "hello")).length, 256);
+  const { pid } = await spawnd.record({ message: "open", start: "warm" });
+  assertEquals(typeof pid, "number");
+});
+
+for (const handler of [[], ["--", "cat"]]) {
+  const name = handler.at(-1) ?? "counter";
+  testAsRoot(`without the right to another user, ${name} is one line at start`, async () => {
+    const { code, stderr } = await new Deno.Command("setpriv", {
+      args: [
+        ...["--bounding-set=-setuid,-setgid", Deno.execPath(), "run", "--allow-net", "--allow-run"],
+        ...[
+          "main.ts",
+          "--host",
+          "127.0.0.1",
+          "--port",
+          "0",
+          "--uid",
+          "1",
+          "--gid",
+          "1",
+          ...handler,
+        ],
+      ],
+      cwd: new URL("../", import.meta.url),
+    }).output();
+    assertEquals([code, text(stderr)], [
+      1,
+      `spawnd: Cannot start "${name}": only root may run it as another user or group\n`,
+    ]);
+  });
+}

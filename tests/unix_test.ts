@@ -1,0 +1,136 @@
+import { assert, assertEquals } from "@std/assert";
+import { ask, receive, receiveAll, send, Spawnd, text, until } from "./_spawnd.ts";
+
+const PERMISSIONS = ["--allow-net", "--allow-run", "--allow-read", "--allow-write"];
+
+/** Runs `fn` with the path of a socket that is not there yet. */
+async function withPath(fn: (path: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await fn(`${folder}/spawnd.sock`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Asks over a Unix socket. */
+async function askAt(path: string, question: string): Promise<string> {
+  using conn = await Deno.connect({ transport: "unix", path });
+  await send(conn, question);
+  await conn.closeWrite();
+  return text(await receiveAll(conn));
+}
+
+function exists(path: string): Promise<boolean> {
+  return Deno.lstat(path).then(() => true, () => false);
+}
+
+function serve(path: string, ...args: string[]): Promise<Spawnd> {
+  return Spawnd.startWith(PERMISSIONS, "--unix", path, ...args);
+}
+
+/** The exit code and the lines of a server that is not expected to start. */
+async function complaint(path: string, permissions = PERMISSIONS): Promise<[number, string[]]> {
+  await using spawnd = Spawnd.runWith(
+    permissions,
+    ...["--host", "127.0.0.1", "--port", "0", "--log-level", "error", "--unix", path, "--", "cat"],
+  );
+  return [(await spawnd.ended()).code, spawnd.lines];
+}
+
+Deno.test("a Unix socket is served beside TCP, and its file is gone at the end", async () => {
+  await withPath(async (path) => {
+    await using spawnd = await serve(path, "--", "sh", "-c", "env | grep ^PROTO=; cat");
+    assertEquals(spawnd.stdout, `spawnd listening on 127.0.0.1:${spawnd.port} and unix:${path}\n`);
+    assertEquals(await askAt(path, "hello"), "PROTO=UNIX\nhello");
+    assertEquals(text(await ask(spawnd.port, "hello")), "PROTO=TCP\nhello");
+    assertEquals((await spawnd.record({ message: "open" })).client, "unix");
+    assertEquals((await spawnd.stop()).code, 0);
+    assertEquals(await exists(path), false);
+  });
+});
+
+Deno.test("a Unix client half-closes, waits and is refused as any other, but has no address", async () => {
+  await withPath(async (path) => {
+    await using spawnd = await serve(
+      path,
+      ...["--max-connections", "1", "--queue", "1", "--queue-timeout", "0.5", "--refusal", "full"],
+      ...["--allow", "192.0.2.1", "--max-per-source", "1", "--accept-proxy", "0.0.0.0/0"],
+      ...["--send-proxy", "1", "--", "cat"],
+    );
+    using first = await Deno.connect({ transport: "unix", path });
+    assertEquals(text(await receive(first, 15)), "PROXY UNKNOWN\r\n");
+    const began = performance.now();
+    assertEquals(await askAt(path, "hello"), "full");
+    assert(performance.now() - began > 400, "it did not wait");
+    await first.closeWrite();
+    assertEquals(text(await receiveAll(first)), "");
+    first.close();
+    await spawnd.record({ message: "end" });
+    assertEquals(await askAt(path, "hello"), "PROXY UNKNOWN\r\nhello");
+  });
+});
+
+Deno.test("a socket file that a dead server left behind is replaced", async () => {
+  await withPath(async (path) => {
+    await using killed = await serve(path, "--", "cat");
+    await killed.stop("SIGKILL");
+    assertEquals(await exists(path), true);
+    await using spawnd = await serve(path, "--", "cat");
+    assertEquals(await askAt(path, "hello"), "hello");
+  });
+});
+
+Deno.test("a socket that somebody listens on is left alone", async () => {
+  await withPath(async (path) => {
+    await using spawnd = await serve(path, "--", "cat");
+    assertEquals(await complaint(path), [1, [
+      `spawnd: Cannot listen on unix:${path}: ` +
+      "the path is taken; stop what listens there, or choose another one",
+    ]]);
+    assertEquals(await askAt(path, "still"), "still");
+    assertEquals((await spawnd.stop()).code, 0);
+  });
+});
+
+Deno.test("a file that is no socket is never replaced", async () => {
+  await withPath(async (path) => {
+    await Deno.writeTextFile(path, "precious");
+    assertEquals(await complaint(path), [1, [
+      `spawnd: Cannot listen on unix:${path}: ` +
+      "the path is taken by a file that is no socket; choose another one",
+    ]]);
+    assertEquals(await Deno.readTextFile(path), "precious");
+  });
+});
+
+Deno.test("a path that cannot be is one line at start", async () => {
+  await withPath(async (path) => {
+    const nowhere = `${path}/nowhere/x.sock`;
+    const [code, [line, ...more]] = await complaint(nowhere);
+    assertEquals([code, more], [1, []]);
+    assert(line!.startsWith(`spawnd: Cannot listen on unix:${nowhere}: `), line);
+    assertEquals(await complaint(path, ["--allow-net", "--allow-run"]), [1, [
+      `spawnd: Deno does not allow reading ${path}: add --allow-read`,
+    ]]);
+    assertEquals(await complaint(path, ["--allow-net", "--allow-run", "--allow-read"]), [1, [
+      `spawnd: Deno does not allow writing ${path}: add --allow-write`,
+    ]]);
+  });
+});
+
+Deno.test("clients of a Unix socket that had connected before SIGTERM are served", async () => {
+  await withPath(async (path) => {
+    await using spawnd = await serve(path, "--", "cat");
+    spawnd.kill("SIGSTOP");
+    const asking = Array.from({ length: 20 }, (_, i) => askAt(path, `question ${i}`));
+    await until("them to connect", () => {
+      const table = Deno.readTextFileSync("/proc/net/unix");
+      return table.split("\n").filter((line) => line.endsWith(path)).length > 20;
+    });
+    spawnd.kill("SIGTERM");
+    spawnd.kill("SIGCONT");
+    assertEquals(await Promise.all(asking), asking.map((_, i) => `question ${i}`));
+    assertEquals((await spawnd.ended()).code, 0);
+  });
+});
