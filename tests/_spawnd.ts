@@ -275,6 +275,14 @@ export function assertSameBytes(actual: Uint8Array, expected: Uint8Array): void 
   assert(actual.length === expected.length, `${actual.length} bytes, not ${expected.length}`);
 }
 
+/** Whoever was accepted is in exactly one of a server's numbers, while nobody is in between. */
+export function assertAddsUp(status: LogRecord): void {
+  const reasons = ["denied", "source-limit", "source-rate", "busy", "handshake", "left"];
+  const parts = ["active", "waiting", "served", "failed", ...reasons];
+  const sum = parts.reduce((sum, part) => sum + Number(status[part] ?? 0), 0);
+  assert(sum === status.accepted, `${sum} in ${Deno.inspect(status)}`);
+}
+
 /** The text in `bytes`. */
 export function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
