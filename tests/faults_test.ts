@@ -8,6 +8,7 @@ import {
   ask,
   assertAddsUp,
   childrenOf,
+  connectFrom,
   connectToReset,
   descriptorsOf,
   isAlive,
@@ -214,9 +215,13 @@ Deno.test("5,000 connections that end in every way there is leave nothing behind
     async () => (await spawnd.connect()).close(),
     async () => await (await connectToReset(spawnd.port))(),
     async (i) => {
-      using conn = await spawnd.connect();
-      await send(conn, `${from(i)}hello`);
-      await conn.read(new Uint8Array(1));
+      const socket = await connectFrom("127.0.0.1", spawnd.port);
+      const closed = new Promise((resolve) => socket.once("close", resolve));
+      socket.on("error", () => {});
+      socket.once("data", () => socket.resetAndDestroy());
+      socket.once("end", () => socket.destroy());
+      socket.write(`${from(i)}hello`);
+      await closed;
     },
     async (i) => {
       if (i % 100 !== 7) return await ask(spawnd.port, from(i));
@@ -230,7 +235,7 @@ Deno.test("5,000 connections that end in every way there is leave nothing behind
       await receiveAll(conn);
     },
     async (i) => {
-      if (i % 100 !== 9) return await ask(spawnd.port, `${from(i)}hello`);
+      if (i % 100 !== 59) return await ask(spawnd.port, `${from(i)}hello`);
       await Deno.rename(program, `${program}.away`); // no child can be started
       await ask(spawnd.port, `${from(i)}hello`).finally(() =>
         Deno.rename(`${program}.away`, program)
