@@ -94,8 +94,8 @@ export class Server implements AsyncDisposable {
   readonly #refusal: Uint8Array<ArrayBuffer>;
   /** Everybody who was accepted and has not gone. */
   readonly #visits = new Set<Promise<void>>();
-  /** Those of them who have yet to say who they are. */
-  readonly #handshaking = new Set<Client>();
+  /** For each of them who has yet to say who it is, what cuts it off, with a reason. */
+  readonly #handshakes = new Set<(why: string) => void>();
   readonly #sessions = new Set<Session>();
   /** Every child that has not been reaped, with or without a client. */
   readonly #workers = new Set<Worker>();
@@ -270,8 +270,12 @@ export class Server implements AsyncDisposable {
   async #welcome(guest: Guest): Promise<Refused | undefined> {
     const { client, visit } = guest;
     if (this.#proxies.has(client.address ?? "")) {
-      const error = await this.#handshake(client, client.readProxyHeader());
+      // A proxy that only looks whether somebody listens has nothing to say.
+      const left = client.hasLeft();
+      const reading = left.then((left) => left ? undefined : client.readProxyHeader());
+      const error = await this.#handshake(client, reading);
       if (error !== undefined) return { reason: "handshake", error };
+      if (await left) return { reason: "left" };
     }
     const reason = this.#admission.admit(visit, client.address);
     if (reason) return { reason };
@@ -292,21 +296,18 @@ export class Server implements AsyncDisposable {
   }
 
   /** Bounds a handshake in time; gives what went wrong, if anything did. */
-  async #handshake(client: Client, handshake: Promise<void>): Promise<string | undefined> {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
+  async #handshake(client: Client, handshake: Promise<unknown>): Promise<string | undefined> {
+    let error: string | undefined;
+    const cut = (why: string) => {
+      error = why;
       client.close();
-    }, this.#options.handshakeTimeoutMs);
-    this.#handshaking.add(client);
-    try {
-      await handshake;
-    } catch (error) {
-      return isLate ? "it took too long" : messageOf(error);
-    } finally {
-      this.#handshaking.delete(client);
-      clearTimeout(timer);
-    }
+    };
+    const timer = setTimeout(cut, this.#options.handshakeTimeoutMs, "it took too long");
+    this.#handshakes.add(cut);
+    await handshake.catch((reason) => error ??= messageOf(reason));
+    this.#handshakes.delete(cut);
+    clearTimeout(timer);
+    return error;
   }
 
   /** Waits for a slot; gives the reason if it comes to none. */
@@ -353,7 +354,7 @@ export class Server implements AsyncDisposable {
       log.warn("cannot start a child: the client is refused", facts);
     } else {
       this.#refused[reason]++;
-      if (reason === "left") log.info("left while it waited", facts);
+      if (reason === "left") log.debug("left", facts);
       else log.warn("refused", { ...facts, reason });
     }
     const isGone = reason === "left" || reason === "handshake";
@@ -379,9 +380,9 @@ export class Server implements AsyncDisposable {
     let cut = 0;
     if (!await settlesWithin(ended, this.#options.drainTimeoutMs)) {
       const open = [...this.#sessions].filter(({ reason }) => reason === undefined);
-      cut = open.length + this.#admission.waiting + this.#handshaking.size;
+      cut = open.length + this.#admission.waiting + this.#handshakes.size;
       this.#admission.clear();
-      for (const client of this.#handshaking) client.close();
+      for (const cutOff of this.#handshakes) cutOff("the server is shutting down");
       for (const session of open) session.stop("drain-timeout");
     }
     await ended;

@@ -1,0 +1,80 @@
+import { assert, assertEquals } from "@std/assert";
+import { receive, receiveAll, send, Spawnd, testWith, text, until, within } from "./_spawnd.ts";
+
+const CONFIG = await Deno.readTextFile(new URL("../deploy/haproxy.cfg", import.meta.url));
+
+/** A port that is free now. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+testWith(
+  "haproxy",
+  "haproxy",
+  "behind HAProxy a server is drained under load, and not one exchange is lost",
+  async () => {
+    const servers = await Promise.all(
+      [1, 2].map(() => Spawnd.start("--accept-proxy", "127.0.0.1", "--stderr", "null")),
+    );
+    await using one = servers[0]!;
+    await using two = servers[1]!;
+    const port = freePort();
+    const config = await Deno.makeTempFile({ suffix: ".cfg" });
+    await Deno.writeTextFile(
+      config,
+      CONFIG.replace("0.0.0.0:9527", `127.0.0.1:${port}`)
+        .replace(":9001 check", `:${one.port} check`)
+        .replace(":9002 check", `:${two.port} check`),
+    );
+    const haproxy = new Deno.Command("haproxy", {
+      args: ["-db", "-f", config],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    try {
+      const connect = () => Deno.connect({ hostname: "127.0.0.1", port });
+      const isListening = () =>
+        connect().then((conn) => conn.close()).then(() => true, () => false);
+      await until("HAProxy to listen", isListening);
+
+      let [exchanges, isOver] = [0, false];
+      const client = async () => {
+        while (!isOver) {
+          using conn = await connect();
+          for (const message of ["one", "two"]) {
+            await send(conn, message);
+            assertEquals(text(await receive(conn, 28)), "This is server send message:");
+            await receive(conn, 228);
+          }
+          await conn.closeWrite();
+          assertEquals((await receiveAll(conn)).length, 0);
+          exchanges++;
+        }
+      };
+      const clients = Promise.all(Array.from({ length: 8 }, client));
+      const served = (spawnd: Spawnd) => spawnd.records({ message: "end" }).length;
+      await until("both to serve", () => served(one) > 20 && served(two) > 20);
+
+      assertEquals((await one.stop()).code, 0);
+      const { accepted, served: complete, left } = await one.record({ message: "stopped" });
+      assertEquals(Number(complete) + Number(left ?? 0), accepted);
+      const before = served(two);
+      await until("the other to go on", () => served(two) > before + 50);
+      isOver = true;
+      await within("the clients", clients);
+      assert(exchanges > 100);
+
+      // HAProxy's own port would be another one.
+      using conn = await connect();
+      const { port: ownPort } = conn.localAddr;
+      await send(conn, "hello");
+      await two.record({ message: "open", client: `127.0.0.1:${ownPort}` });
+    } finally {
+      haproxy.kill("SIGTERM");
+      await haproxy.status;
+      await Deno.remove(config);
+    }
+  },
+);
