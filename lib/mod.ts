@@ -23,6 +23,7 @@ export {
 } from "./handler.ts";
 export type { Rate, Refusal } from "./admission.ts";
 export { ListenError } from "./listener.ts";
-export { type RefusalReason, Server, type ServerStatus } from "./server.ts";
+export type { RefusalReason } from "./reception.ts";
+export { Server, type ServerStatus } from "./server.ts";
 export type { ServerOptions } from "./settings.ts";
 export type { StderrMode } from "./worker.ts";

@@ -1,6 +1,5 @@
 /**
- * The server: its listeners, what every client goes through from there to its session, and the way
- * all of it ends.
+ * The server: its listeners, the accept loop, the set of sessions, and the way all of it ends.
  *
  * It touches little and waits for nobody: whatever a client or a child may do, it does beside all
  * the others, and accepting goes on.
@@ -9,7 +8,6 @@
  */
 
 import { formatPeer, Networks } from "./address.ts";
-import { Admission, type Refusal, type Visit } from "./admission.ts";
 import type { Client } from "./client.ts";
 import { describeEnds, NOBODY } from "./environment.ts";
 import { checkHandler, HandlerError } from "./handler.ts";
@@ -17,18 +15,12 @@ import { Listener, ListenError } from "./listener.ts";
 import { log } from "./log.ts";
 import { Pool } from "./pool.ts";
 import { formatProxyHeader } from "./proxy_protocol.ts";
+import { Reception, type RefusalReason } from "./reception.ts";
 import { Session } from "./session.ts";
 import { resolveSettings, type ServerOptions, type Settings } from "./settings.ts";
 import { settlesWithin } from "./settles_within.ts";
 import { Tls } from "./tls.ts";
 import { Worker } from "./worker.ts";
-
-/**
- * Why a client that was accepted was not served: it was refused (see {@linkcode Refusal}), it did not
- * come to the end of a TLS handshake or a PROXY header (`handshake`), or it had gone before its turn
- * came (`left`).
- */
-export type RefusalReason = Refusal | "handshake" | "left";
 
 /** A server's numbers at one moment. */
 export interface ServerStatus {
@@ -47,25 +39,6 @@ export interface ServerStatus {
   /** Children that wait for a client; no connections. */
   warm: number;
 }
-
-/** Somebody who was accepted. */
-interface Guest {
-  readonly id: number;
-  readonly visit: Visit;
-  /** Another one after a TLS handshake. */
-  client: Client;
-  /** Whether a word would be understood: not before the handshake there has to be. */
-  canListen: boolean;
-}
-
-/** Why a client was not served, and for the log what was in the way. */
-interface Refused {
-  readonly reason: RefusalReason | "failed";
-  readonly error?: string;
-}
-
-/** So many refused clients may be lingered for at once; the others are just closed. */
-const MOST_DISMISSALS = 100;
 
 /**
  * A TCP server that gives every connection a process of its own.
@@ -87,46 +60,28 @@ export class Server implements AsyncDisposable {
 
   readonly #options: Settings;
   readonly #listeners: readonly Listener[];
-  readonly #proxies: Networks;
   readonly #tls: Tls | undefined;
-  readonly #admission: Admission;
+  readonly #reception: Reception;
   readonly #pool: Pool<Worker>;
-  readonly #refusal: Uint8Array<ArrayBuffer>;
-  /** Everybody who was accepted and has not gone. */
+  /** What becomes of everybody who was accepted and has not gone. */
   readonly #visits = new Set<Promise<void>>();
-  /** For each of them who has yet to say who it is, what cuts it off, with a reason. */
-  readonly #handshakes = new Set<(why: string) => void>();
   readonly #sessions = new Set<Session>();
   /** Every child that has not been reaped, with or without a client. */
   readonly #workers = new Set<Worker>();
   readonly #finish = Promise.withResolvers<boolean>();
   #accepting: Promise<unknown> = Promise.resolve();
   #closing = false;
-  #dismissals = 0;
-  #accepted = 0;
-  #served = 0;
-  #failed = 0;
-  readonly #refused: Record<RefusalReason, number> = {
-    "denied": 0,
-    "source-limit": 0,
-    "source-rate": 0,
-    "busy": 0,
-    "handshake": 0,
-    "left": 0,
-  };
 
-  private constructor(
-    options: Settings,
-    listeners: readonly Listener[],
-    rules: Rules,
-    tls: Tls | undefined,
-  ) {
+  private constructor(options: Settings, listeners: readonly Listener[], rules: Rules, tls?: Tls) {
     this.#options = options;
     this.#listeners = listeners;
     this.#tls = tls;
-    this.#proxies = rules.acceptProxy;
-    this.#admission = new Admission({ ...options, ...rules });
-    this.#refusal = new TextEncoder().encode(options.refusal);
+    this.#reception = new Reception({
+      ...options,
+      ...rules,
+      tls,
+      serve: (id, client) => this.#serve(id, client),
+    });
     this.addr = listeners[0]!.addr as Deno.NetAddr;
     this.finished = this.#finish.promise;
     this.#pool = new Pool({
@@ -176,13 +131,14 @@ export class Server implements AsyncDisposable {
 
   /** Its numbers now. */
   status(): ServerStatus {
+    const { accepted, waiting, served, failed, refused } = this.#reception;
     return {
-      accepted: this.#accepted,
+      accepted,
       active: this.#sessions.size,
-      waiting: this.#admission.waiting,
-      served: this.#served,
-      failed: this.#failed,
-      refused: { ...this.#refused },
+      waiting,
+      served,
+      failed,
+      refused: { ...refused },
       warm: this.#pool.warm,
     };
   }
@@ -210,7 +166,7 @@ export class Server implements AsyncDisposable {
     if (!this.#closing) {
       this.#closing = true;
       for (const listener of this.#listeners) listener.close();
-      this.#admission.close();
+      this.#reception.close();
       this.#drain().then(this.#finish.resolve);
     }
     return this.finished;
@@ -237,102 +193,22 @@ export class Server implements AsyncDisposable {
 
   async #accept(listener: Listener): Promise<void> {
     for (;;) {
-      if (this.#admission.isFull) {
-        const { active, waiting } = this.status();
-        log.warn("full: accepting goes on when somebody leaves", { active, waiting });
-        await this.#admission.room();
-      }
+      await this.#reception.room();
       const client = await listener.accept();
       if (client === undefined) return;
-      const visit = this.#receive(client).finally(() => this.#visits.delete(visit));
+      const visit = this.#reception.receive(client).finally(() => this.#visits.delete(visit));
       this.#visits.add(visit);
     }
   }
 
-  /** All that happens to a client, from its arrival to the end of its connection. */
-  async #receive(client: Client): Promise<void> {
-    const guest = {
-      id: ++this.#accepted,
-      visit: this.#admission.arrive(),
-      client,
-      canListen: this.#tls === undefined || client.address === undefined,
-    };
-    let refused: Refused | undefined;
-    try {
-      refused = await this.#welcome(guest);
-    } finally {
-      this.#admission.leave(guest.visit);
-    }
-    if (refused) await this.#refuse(guest, refused);
-  }
-
-  /** Lets somebody in and serves them, or says why not. */
-  async #welcome(guest: Guest): Promise<Refused | undefined> {
-    const { client, visit } = guest;
-    if (this.#proxies.has(client.address ?? "")) {
-      // A proxy that only looks whether somebody listens has nothing to say.
-      const left = client.hasLeft();
-      const reading = left.then((left) => left ? undefined : client.readProxyHeader());
-      const error = await this.#handshake(client, reading);
-      if (error !== undefined) return { reason: "handshake", error };
-      if (await left) return { reason: "left" };
-    }
-    const reason = this.#admission.admit(visit, client.address);
-    if (reason) return { reason };
-    if (!guest.canListen) {
-      const shaking = this.#tls!.shake(client).then((shaken) => {
-        guest.client = shaken;
-        guest.canListen = true;
-      });
-      const error = await this.#handshake(client, shaking);
-      if (error !== undefined) return { reason: "handshake", error };
-    }
-    const slot = this.#admission.slot(visit);
-    if (slot !== true) {
-      const reason = await this.#wait(guest, slot);
-      if (reason) return { reason };
-    }
-    return await this.#serve(guest);
-  }
-
-  /** Bounds a handshake in time; gives what went wrong, if anything did. */
-  async #handshake(client: Client, handshake: Promise<unknown>): Promise<string | undefined> {
-    let error: string | undefined;
-    const cut = (why: string) => {
-      error = why;
-      client.close();
-    };
-    const timer = setTimeout(cut, this.#options.handshakeTimeoutMs, "it took too long");
-    this.#handshakes.add(cut);
-    await handshake.catch((reason) => error ??= messageOf(reason));
-    this.#handshakes.delete(cut);
-    clearTimeout(timer);
-    return error;
-  }
-
-  /** Waits for a slot; gives the reason if it comes to none. */
-  async #wait(
-    { id, client, visit }: Guest,
-    slot: false | Promise<boolean>,
-  ): Promise<"busy" | "left" | undefined> {
-    if (slot === false) return "busy";
-    log.info("waiting", { id, client: client.name });
-    let hasLeft = false;
-    client.hasLeft().then((left) => {
-      if (!left || visit.step !== "waiting") return;
-      hasLeft = true;
-      this.#admission.leave(visit);
-    });
-    if (!await slot) return hasLeft ? "left" : "busy";
-  }
-
-  async #serve({ id, client }: Guest): Promise<Refused | undefined> {
+  /** Gives a client a child, and stays until both are done; an error if no child could be had. */
+  async #serve(id: number, client: Client): Promise<string | undefined> {
     const { sendProxy } = this.#options;
     let taken;
     try {
       taken = this.#pool.take(() => this.#spawn(describeEnds(client.ends)));
     } catch (error) {
-      return { reason: "failed", error: String(error) };
+      return String(error);
     }
     const session = new Session({
       ...taken,
@@ -344,24 +220,6 @@ export class Server implements AsyncDisposable {
     this.#sessions.add(session);
     await session.run();
     this.#sessions.delete(session);
-    this.#served++;
-  }
-
-  async #refuse({ id, client, canListen }: Guest, { reason, error }: Refused): Promise<void> {
-    const facts = { id, client: client.name, error };
-    if (reason === "failed") {
-      this.#failed++;
-      log.warn("cannot start a child: the client is refused", facts);
-    } else {
-      this.#refused[reason]++;
-      if (reason === "left") log.debug("left", facts);
-      else log.warn("refused", { ...facts, reason });
-    }
-    const isGone = reason === "left" || reason === "handshake";
-    if (isGone || !canListen || this.#dismissals >= MOST_DISMISSALS) return client.close();
-    this.#dismissals++;
-    await client.dismiss(this.#refusal);
-    this.#dismissals--;
   }
 
   #spawn(env: Readonly<Record<string, string>>): Worker {
@@ -374,15 +232,13 @@ export class Server implements AsyncDisposable {
 
   async #drain(): Promise<boolean> {
     await this.#accepting; // what the kernel had already completed comes in
-    log.info("draining", { active: this.#sessions.size, waiting: this.#admission.waiting });
+    log.info("draining", { active: this.#sessions.size, waiting: this.#reception.waiting });
     const pool = this.#pool.close();
     const ended = Promise.allSettled(this.#visits);
     let cut = 0;
     if (!await settlesWithin(ended, this.#options.drainTimeoutMs)) {
       const open = [...this.#sessions].filter(({ reason }) => reason === undefined);
-      cut = open.length + this.#admission.waiting + this.#handshakes.size;
-      this.#admission.clear();
-      for (const cutOff of this.#handshakes) cutOff("the server is shutting down");
+      cut = open.length + this.#reception.clear();
       for (const session of open) session.stop("drain-timeout");
     }
     await ended;

@@ -156,6 +156,29 @@ Deno.test("clients that had connected before SIGTERM are served, though nobody h
   assertEquals((await spawnd.ended()).code, 0);
 });
 
+Deno.test("SIGTERM when nobody more can wait refuses those in the backlog, and resets none", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--max-connections", "1", "--queue", "1", "--refusal", "closing", "--", "cat"],
+  );
+  using served = await spawnd.connect();
+  await spawnd.record({ message: "open" });
+  using waiting = await spawnd.connect();
+  await spawnd.record({ message: "waiting" });
+  const others = await Promise.all(Array.from({ length: 4 }, () => spawnd.connect()));
+  await spawnd.record({ level: "WARN", message: /^full/ });
+  for (const conn of [served, waiting, ...others]) await send(conn, "hello");
+  spawnd.kill("SIGTERM");
+  for (const conn of others) {
+    assertEquals(text(await receiveAll(conn)), "closing");
+    conn.close();
+  }
+  for (const conn of [served, waiting]) {
+    await conn.closeWrite();
+    assertEquals(text(await receiveAll(conn)), "hello");
+  }
+  assertEquals((await spawnd.ended()).code, 0);
+});
+
 Deno.test("SIGTERM under load: every session that was open completes its exchange", async () => {
   await using spawnd = await Spawnd.start();
   let [answers, isOver] = [0, false];

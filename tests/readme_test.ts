@@ -33,6 +33,6 @@ Deno.test("the README's reasons are those a session can end for", async () => {
 Deno.test("the README's refusals are those there are", async () => {
   assertEquals(columnOf("refused"), [
     ...await unionIn("admission.ts", "Refusal"),
-    ...await unionIn("server.ts", "RefusalReason"),
+    ...await unionIn("reception.ts", "RefusalReason"),
   ]);
 });

@@ -76,7 +76,7 @@ Deno.test("a socket file that a dead server left behind is replaced", async () =
     await using killed = await serve(path, "--", "cat");
     await killed.stop("SIGKILL");
     assertEquals(await exists(path), true);
-    await using spawnd = await serve(path, "--", "cat");
+    await using _spawnd = await serve(path, "--", "cat");
     assertEquals(await askAt(path, "hello"), "hello");
   });
 });

@@ -1,0 +1,212 @@
+/**
+ * The reception: all that happens to a client between its accept and its session. It is asked who it
+ * is, looked at, taken through TLS, and given a slot; or it is refused, told so, and counted.
+ *
+ * Every client goes through it beside all others, and for a bounded time, so nobody here can hold up
+ * anybody else.
+ *
+ * @module
+ */
+
+import type { Networks } from "./address.ts";
+import { Admission, type AdmissionOptions, type Refusal, type Visit } from "./admission.ts";
+import type { Client } from "./client.ts";
+import { log } from "./log.ts";
+import type { Tls } from "./tls.ts";
+
+/**
+ * Why a client that was accepted was not served: it was refused (see {@linkcode Refusal}), it did not
+ * come to the end of a TLS handshake or a PROXY header (`handshake`), or it had gone before its turn
+ * came (`left`).
+ */
+export type RefusalReason = Refusal | "handshake" | "left";
+
+/** How {@linkcode Reception} is set up. */
+export interface ReceptionOptions extends AdmissionOptions {
+  /** Who has to begin with a PROXY header. */
+  readonly acceptProxy: Networks;
+  /** What clients with an address have to shake hands with, if with anything. */
+  readonly tls?: Tls | undefined;
+  /** How long a handshake may take, and a PROXY header too, in milliseconds. */
+  readonly handshakeTimeoutMs: number;
+  /** What a refused client is sent. */
+  readonly refusal: string;
+  /** Serves a client to its end; resolves to an error if that could not even begin. */
+  readonly serve: (id: number, client: Client) => Promise<string | undefined>;
+}
+
+/** Somebody who was accepted. */
+interface Guest {
+  readonly id: number;
+  readonly visit: Visit;
+  /** Another one after a TLS handshake. */
+  client: Client;
+  /** Whether a word would be understood: not before the handshake there has to be. */
+  canListen: boolean;
+}
+
+/** Why a client was not served, and for the log what was in the way. */
+interface Refused {
+  readonly reason: RefusalReason | "failed";
+  readonly error?: string;
+}
+
+/** So many refused clients may be lingered for at once; the others are just closed. */
+const MOST_DISMISSALS = 100;
+
+/** Where clients come in. */
+export class Reception {
+  /** How many have come. */
+  accepted = 0;
+  /** How many have been served to their end. */
+  served = 0;
+  /** How many were not, because that could not even begin. */
+  failed = 0;
+  /** How many were not, for another reason. */
+  readonly refused: Record<RefusalReason, number> = {
+    "denied": 0,
+    "source-limit": 0,
+    "source-rate": 0,
+    "busy": 0,
+    "handshake": 0,
+    "left": 0,
+  };
+
+  readonly #options: ReceptionOptions;
+  readonly #admission: Admission;
+  readonly #refusal: Uint8Array<ArrayBuffer>;
+  /** For everybody who has yet to say who they are, what cuts them off, with a reason. */
+  readonly #handshakes = new Set<(why: string) => void>();
+  #dismissals = 0;
+
+  constructor(options: ReceptionOptions) {
+    this.#options = options;
+    this.#admission = new Admission(options);
+    this.#refusal = new TextEncoder().encode(options.refusal);
+  }
+
+  /** How many wait for a slot. */
+  get waiting(): number {
+    return this.#admission.waiting;
+  }
+
+  /** Resolves when there is room for one more, which is most often at once. */
+  async room(): Promise<void> {
+    if (!this.#admission.isFull) return;
+    const { active, waiting } = this.#admission;
+    log.warn("full: accepting goes on when somebody leaves", { active, waiting });
+    await this.#admission.room();
+  }
+
+  /** From now on there is room for everybody who has connected already. */
+  close(): void {
+    this.#admission.close();
+  }
+
+  /** Cuts off who waits and who shakes hands; gives how many these were. */
+  clear(): number {
+    const count = this.#admission.waiting + this.#handshakes.size;
+    this.#admission.clear();
+    for (const cutOff of this.#handshakes) cutOff("the server is shutting down");
+    return count;
+  }
+
+  /** Takes a client from its arrival to the end of its connection. */
+  async receive(client: Client): Promise<void> {
+    const guest = {
+      id: ++this.accepted,
+      visit: this.#admission.arrive(),
+      client,
+      canListen: this.#options.tls === undefined || client.address === undefined,
+    };
+    let refused: Refused | undefined;
+    try {
+      refused = await this.#welcome(guest);
+    } finally {
+      this.#admission.leave(guest.visit);
+    }
+    if (refused) await this.#refuse(guest, refused);
+    else this.served++;
+  }
+
+  /** Lets somebody in and has them served, or says why not. */
+  async #welcome(guest: Guest): Promise<Refused | undefined> {
+    const { id, client, visit } = guest;
+    const { acceptProxy, tls, serve } = this.#options;
+    if (acceptProxy.has(client.address ?? "")) {
+      // A proxy that only looks whether somebody listens has nothing to say.
+      const left = client.hasLeft();
+      const reading = left.then((left) => left ? undefined : client.readProxyHeader());
+      const error = await this.#limit(client, reading);
+      if (error !== undefined) return { reason: "handshake", error };
+      if (await left) return { reason: "left" };
+    }
+    const reason = this.#admission.admit(visit, client.address);
+    if (reason) return { reason };
+    if (tls && !guest.canListen) {
+      const shaking = tls.shake(client).then((shaken) => {
+        guest.client = shaken;
+        guest.canListen = true;
+      });
+      const error = await this.#limit(client, shaking);
+      if (error !== undefined) return { reason: "handshake", error };
+    }
+    const slot = this.#admission.slot(visit);
+    if (slot !== true) {
+      const reason = await this.#wait(guest, slot);
+      if (reason) return { reason };
+    }
+    const error = await serve(id, guest.client);
+    if (error !== undefined) return { reason: "failed", error };
+  }
+
+  /** Bounds a handshake in time; gives what went wrong, if anything did. */
+  async #limit(client: Client, handshake: Promise<unknown>): Promise<string | undefined> {
+    let error: string | undefined;
+    const cutOff = (why: string) => {
+      error = why;
+      client.close();
+    };
+    const timer = setTimeout(cutOff, this.#options.handshakeTimeoutMs, "it took too long");
+    this.#handshakes.add(cutOff);
+    await handshake.catch((reason) => {
+      error ??= reason instanceof Error ? reason.message : String(reason);
+    });
+    this.#handshakes.delete(cutOff);
+    clearTimeout(timer);
+    return error;
+  }
+
+  /** Waits for a slot; gives the reason if it comes to none. */
+  async #wait(
+    { id, client, visit }: Guest,
+    slot: false | Promise<boolean>,
+  ): Promise<"busy" | "left" | undefined> {
+    if (slot === false) return "busy";
+    log.info("waiting", { id, client: client.name });
+    let hasLeft = false;
+    client.hasLeft().then((left) => {
+      if (!left || visit.step !== "waiting") return;
+      hasLeft = true;
+      this.#admission.leave(visit);
+    });
+    if (!await slot) return hasLeft ? "left" : "busy";
+  }
+
+  async #refuse({ id, client, canListen }: Guest, { reason, error }: Refused): Promise<void> {
+    const facts = { id, client: client.name, error };
+    if (reason === "failed") {
+      this.failed++;
+      log.warn("cannot start a child: the client is refused", facts);
+    } else {
+      this.refused[reason]++;
+      if (reason === "left") log.debug("left", facts);
+      else log.warn("refused", { ...facts, reason });
+    }
+    const isGone = reason === "left" || reason === "handshake";
+    if (isGone || !canListen || this.#dismissals >= MOST_DISMISSALS) return client.close();
+    this.#dismissals++;
+    await client.dismiss(this.#refusal);
+    this.#dismissals--;
+  }
+}
