@@ -112,6 +112,27 @@ Deno.test("a client that has asked and ended its input waits for its answer", as
   assertEquals(text(await answer), question);
 });
 
+Deno.test("a client that leaves when its turn has come has had its turn", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--max-connections", "1", "--kill-timeout", "1", "--", "sh", "-c", "cat; sleep 0.3"],
+  );
+  const first = await spawnd.connect();
+  await spawnd.record({ message: "open", id: 1 });
+  const second = await spawnd.connect();
+  await spawnd.record({ message: "waiting", id: 2 });
+  first.close();
+  await spawnd.record({ message: "open", id: 2 });
+  using third = await spawnd.connect();
+  await spawnd.record({ message: "waiting", id: 3 });
+  second.close(); // its child goes on for a while, and so does its slot
+  await spawnd.record({ message: "open", id: 3 });
+  const order = spawnd.log.map(({ message, id }) => `${message} ${id}`);
+  assert(order.indexOf("end 2") < order.indexOf("open 3"), `${order}`);
+  await third.closeWrite();
+  await receiveAll(third);
+  assertEquals((await spawnd.status()).left, undefined);
+});
+
 Deno.test("when nobody more can wait, the backlog holds the rest", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "1", "--queue", "1", "--", "cat"],

@@ -62,7 +62,10 @@ Deno.test("after the drain timeout what is open is cut by the ladder, and the ex
   using conn = await spawnd.connect();
   assertEquals(text(await receive(conn, 6)), "ready\n");
   const { pid } = await spawnd.record({ message: "open" });
-  assertEquals((await spawnd.stop()).code, 1);
+  spawnd.kill("SIGTERM");
+  await receiveAll(conn);
+  conn.close();
+  assertEquals((await spawnd.ended()).code, 1);
   const end = await spawnd.record({ message: "end" });
   assertEquals([end.exit, end.reason], ["SIGKILL", "drain-timeout"]);
   assertEquals((await spawnd.record({ message: "stopped" })).cut, 1);

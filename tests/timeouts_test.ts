@@ -25,6 +25,7 @@ Deno.test("a connection without a byte for the idle timeout is closed by the lad
   await send(conn, "hello");
   await receive(conn, 5);
   assertEquals(text(await receiveAll(conn)), "");
+  conn.close();
   const { exit, reason, seconds } = await end(spawnd);
   assertEquals([exit, reason], [0, "idle-timeout"]);
   assert(Number(seconds) >= 0.4 && Number(seconds) < 3, `after ${seconds} s`);
