@@ -133,6 +133,8 @@ Deno.test("after the drain timeout those who wait and shake hands are cut too", 
   assertEquals((await spawnd.ended()).code, 1);
   const { served, busy, handshake, cut } = await spawnd.record({ message: "stopped" });
   assertEquals([served, busy, handshake, cut], [1, 1, 1, 3]);
+  const { error } = await spawnd.record({ message: "refused", reason: "handshake" });
+  assertEquals(error, "the server is shutting down");
 });
 
 Deno.test("clients that had connected before SIGTERM are served, though nobody had accepted them", async () => {

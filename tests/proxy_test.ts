@@ -108,6 +108,15 @@ Deno.test("a proxy's client without a header is closed, and gets no child", asyn
   assertEquals(childrenOf(spawnd.pid), []);
 });
 
+Deno.test("a proxy that only looks whether somebody listens gets no child, and no warning", async () => {
+  await using spawnd = await Spawnd.start(...FROM_PROXY, "--", "cat");
+  assertEquals(text(await ask(spawnd.port, "")), "");
+  const { accepted, left } = await spawnd.status();
+  assertEquals([accepted, left], [1, 1]);
+  assertEquals(spawnd.records({ message: "open" }), []);
+  assertEquals(spawnd.records({ level: "WARN" }), []);
+});
+
 Deno.test("from elsewhere a header is not looked for, and reaches the child", async () => {
   await using spawnd = await Spawnd.start("--accept-proxy", "192.0.2.0/24", "--", "cat");
   assertEquals(await askFor("192.0.2.1", spawnd), `${text(headerFrom("192.0.2.1"))}hello`);
@@ -165,13 +174,14 @@ Deno.test("a child is told what a proxy said", async () => {
 
 Deno.test("a child that is told its client and reads nothing ends as any other", async () => {
   await using spawnd = await Spawnd.start(
-    "--send-proxy",
-    "1",
-    "--",
-    "sh",
-    "-c",
-    "exec <&-; echo hi",
+    ...["--send-proxy", "1", "--warm", "1", "--", "sh", "-c", "exec <&-; sleep 0.5; echo hi"],
   );
+  await until("a warm child without stdin", () => {
+    const [pid] = childrenOf(spawnd.pid);
+    const isSh = pid && Deno.readTextFileSync(`/proc/${pid}/comm`) === "sh\n";
+    return isSh && ![...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) => name === "0");
+  });
   assertEquals(text(await within("an answer", ask(spawnd.port, "hello"))), "hi\n");
-  assertEquals((await spawnd.record({ message: "end" })).reason, "child-closed");
+  await spawnd.record({ message: "open", start: "warm" });
+  await spawnd.record({ message: "end", exit: 0 });
 });

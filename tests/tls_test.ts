@@ -3,6 +3,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { commandHandler, Server } from "../lib/mod.ts";
 import {
   ask,
   assertSameBytes,
@@ -60,15 +61,15 @@ class Certificates implements AsyncDisposable {
   }
 
   /** Connects, and completes the handshake. */
-  async connect(spawnd: Spawnd): Promise<Deno.TlsConn> {
+  async connect({ port }: { readonly port: number }): Promise<Deno.TlsConn> {
     const caCerts = [await Deno.readTextFile(this.cert)];
-    const conn = await Deno.connectTls({ hostname: "localhost", port: spawnd.port, caCerts });
+    const conn = await Deno.connectTls({ hostname: "localhost", port, caCerts });
     await within("a handshake", conn.handshake());
     return conn;
   }
 
-  async ask(spawnd: Spawnd, question: string): Promise<string> {
-    using conn = await this.connect(spawnd);
+  async ask(server: { readonly port: number }, question: string): Promise<string> {
+    using conn = await this.connect(server);
     await send(conn, question);
     await conn.closeWrite();
     return text(await receiveAll(conn));
@@ -348,6 +349,19 @@ testTls("no client is lost while the certificate is renewed under load", async (
   await clients;
   assert(answers >= 30, `${answers} answers`);
   assertEquals(await descriptors(), before);
+});
+
+testTls("a server in a program of one's own speaks TLS, and leaves nothing open", async () => {
+  await using certificates = await Certificates.make();
+  const { cert, key } = certificates;
+  await using server = await Server.listen({
+    handler: commandHandler("cat"),
+    hostname: "127.0.0.1",
+    port: 0,
+    cert,
+    key,
+  });
+  assertEquals(await certificates.ask(server.addr, "hello"), "hello");
 });
 
 testTls("TLS that cannot be is one line at start", async () => {
