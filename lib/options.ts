@@ -72,22 +72,27 @@ const THEMES: Readonly<Record<string, readonly Option[]>> = {
       name: "accept-proxy",
       takes: "CIDR",
       sets: "acceptProxy",
-      help: "proxies that send a PROXY header",
+      help: "proxies to read a PROXY header from",
     },
   ],
-  "Who may come in (a source is an IPv4 address or an IPv6 /64; 0: no limit)": [
+  "Who may come in (a source is an IPv4 address or an IPv6 /64)": [
     { name: "max-connections", takes: "N", sets: "maxConnections", help: "served at once" },
-    { name: "queue", takes: "N", sets: "queue", help: "may wait for one of these to end" },
+    { name: "queue", takes: "N", sets: "queue", help: "may wait for one of these to end; 0: none" },
     { name: "queue-timeout", takes: "SECONDS", sets: "queueTimeoutMs", help: "and so long" },
-    { name: "max-per-source", takes: "N", sets: "maxPerSource", help: "connections of a source" },
+    {
+      name: "max-per-source",
+      takes: "N",
+      sets: "maxPerSource",
+      help: "connections of a source; 0: no limit",
+    },
     {
       name: "rate-per-source",
       takes: "N[/SECONDS]",
       sets: "ratePerSource",
-      help: "new ones of a source",
+      help: "new ones of a source; 0: no limit",
     },
-    { name: "allow", takes: "CIDR", sets: "allow", help: "only these; may be repeated" },
-    { name: "deny", takes: "CIDR", sets: "deny", help: "not these; may be repeated" },
+    { name: "allow", takes: "CIDR", sets: "allow", help: "only these networks; may be repeated" },
+    { name: "deny", takes: "CIDR", sets: "deny", help: "not these, whatever --allow says" },
     { name: "refusal", takes: "TEXT", sets: "refusal", help: "what a refused client is sent" },
   ],
   "How long (seconds, which may have a fraction)": [
@@ -279,7 +284,7 @@ function domain({ takes, words, sets }: Option): string {
     case "SECONDS":
       return seconds(range);
     case "N[/SECONDS]":
-      return `${wholeNumber(RATE_RANGES.count)}, and / and ${seconds(RATE_RANGES.periodMs)} or not`;
+      return "a number, or a number and seconds, such as 30/60";
     case "TEXT":
       return "a text";
     default:

@@ -85,11 +85,15 @@ testAsRoot("--uid and --gid are the children's only user and group", async () =>
   }
 });
 
-testAsRoot("the counter service runs as any user", async () => {
-  await using spawnd = await Spawnd.start("--uid", "65534", "--gid", "65534");
+testAsRoot("warm children of the counter service have that group too", async () => {
+  // Another user need not be able to read where this test lies, so only the group is another one.
+  await using spawnd = await Spawnd.start("--uid", "0", "--gid", "65534");
   assertEquals((await ask(spawnd.port, "hello")).length, 256);
-  const { pid } = await spawnd.record({ message: "open", start: "warm" });
-  assertEquals(typeof pid, "number");
+  await spawnd.record({ message: "open", start: "warm" });
+  for (const pid of childrenOf(spawnd.pid)) {
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+    assertEquals(/^Gid:\t(.*)$/m.exec(status)?.[1], Array(4).fill(65534).join("\t"));
+  }
 });
 
 for (const handler of [[], ["--", "cat"]]) {
