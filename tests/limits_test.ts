@@ -193,6 +193,7 @@ Deno.test("the third connection of a source is refused without a child, others a
   using _second = await connectServed(spawnd);
   assertEquals(await connectRefused(spawnd), "too many");
   await spawnd.record({ message: "refused", id: 3, reason: "source-limit" });
+  assertEquals(childrenOf(spawnd.pid).length, 2);
   const other = await connectFrom("127.0.0.2", spawnd.port);
   const answer = new Promise<string>((resolve) => other.once("data", (data) => resolve(`${data}`)));
   other.write("hello");
