@@ -93,7 +93,7 @@ export class Admission {
   #inside = 0;
   #active = 0;
   #closing = false;
-  #room = Promise.withResolvers<void>();
+  #room: PromiseWithResolvers<void> | undefined;
 
   constructor(options: AdmissionOptions) {
     this.#options = { clock: CLOCK, ...options };
@@ -122,7 +122,7 @@ export class Admission {
 
   /** Resolves when it is no longer full. */
   async room(): Promise<void> {
-    while (this.isFull) await this.#room.promise;
+    while (this.isFull) await (this.#room ??= Promise.withResolvers()).promise;
   }
 
   /** Somebody is here, and takes up room until they leave. */
@@ -196,14 +196,14 @@ export class Admission {
       const next = this.#waiting.shift();
       if (next) next.settle!(this.slot(next) === true);
     }
-    this.#room.resolve();
-    this.#room = Promise.withResolvers();
+    this.#room?.resolve();
+    this.#room = undefined;
   }
 
   /** From now on it is never full: whoever is still at the door is looked at. */
   close(): void {
     this.#closing = true;
-    this.#room.resolve();
+    this.#room?.resolve();
   }
 
   /** Turns everybody away who waits for a slot. */

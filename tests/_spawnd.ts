@@ -268,6 +268,17 @@ export async function ask(
   return await answer;
 }
 
+/** Talks to the counter service: two messages, each answered by a block, and a clean end. */
+export async function converse(conn: Deno.Conn): Promise<void> {
+  for (const index of [0, 1]) {
+    await send(conn, "message");
+    const start = `This is server send message:${index}\0`;
+    assert(text(await receive(conn, 256)).startsWith(start));
+  }
+  await conn.closeWrite();
+  assert((await receiveAll(conn)).length === 0);
+}
+
 /** Compares bytes; `assertEquals` takes seconds for a megabyte, and minutes to print it. */
 export function assertSameBytes(actual: Uint8Array, expected: Uint8Array): void {
   const different = expected.findIndex((byte, index) => byte !== actual[index]);

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { receive, receiveAll, send, Spawnd, testWith, text, until, within } from "./_spawnd.ts";
+import { converse, send, Spawnd, testWith, until, within } from "./_spawnd.ts";
 
 const CONFIG = await Deno.readTextFile(new URL("../deploy/haproxy.cfg", import.meta.url));
 
@@ -43,13 +43,7 @@ testWith(
       const client = async () => {
         while (!isOver) {
           using conn = await connect();
-          for (const message of ["one", "two"]) {
-            await send(conn, message);
-            assertEquals(text(await receive(conn, 28)), "This is server send message:");
-            await receive(conn, 228);
-          }
-          await conn.closeWrite();
-          assertEquals((await receiveAll(conn)).length, 0);
+          await converse(conn);
           exchanges++;
         }
       };
