@@ -145,9 +145,10 @@ export class Server implements AsyncDisposable {
 
   /**
    * Replaces the warm children, so that new clients get what the program is by now, and reads the
-   * TLS files again.
+   * TLS files again. Does nothing once it is shutting down.
    */
   refresh(): void {
+    if (this.#closing) return;
     this.#pool.refresh();
     try {
       this.#tls?.renew();

@@ -362,6 +362,9 @@ testTls("a server in a program of one's own speaks TLS, and leaves nothing open"
     key,
   });
   assertEquals(await certificates.ask(server.addr, "hello"), "hello");
+  const stopped = server.shutdown();
+  server.refresh(); // too late to matter
+  await stopped;
 });
 
 testTls("TLS that cannot be is one line at start", async () => {
