@@ -273,16 +273,16 @@ function readNumber(text: string, takes: "N" | "SECONDS", [min, max]: Range): nu
 /** What an option takes, in words. */
 function domain({ takes, words, sets }: Option): string {
   if (words) return new Intl.ListFormat("en-GB", { type: "disjunction" }).format(words);
-  const range = RANGES[sets as keyof typeof RANGES];
+  const [min, max] = RANGES[sets as keyof typeof RANGES] ?? [];
   switch (takes) {
     case "ADDRESS":
       return "an address or a host name";
     case "CIDR":
       return "a network such as 192.0.2.0/24 or 2001:db8::/32";
     case "N":
-      return wholeNumber(range);
+      return `a whole number from ${min} to ${max}`;
     case "SECONDS":
-      return seconds(range);
+      return `seconds from ${min / 1000} to ${Math.floor(max / 1000)}`;
     case "N[/SECONDS]":
       return "a number, or a number and seconds, such as 30/60";
     case "TEXT":
@@ -290,14 +290,6 @@ function domain({ takes, words, sets }: Option): string {
     default:
       return "a path";
   }
-}
-
-function wholeNumber([min, max]: Range): string {
-  return `a whole number from ${min} to ${max}`;
-}
-
-function seconds([min, max]: Range): string {
-  return `seconds from ${min / 1000} to ${Math.floor(max / 1000)}`;
 }
 
 /** An option that is unknown, and the one that was probably meant. */
