@@ -8,6 +8,7 @@
  * @module
  */
 
+import { messageOf } from "./message_of.ts";
 import { quote } from "./quote.ts";
 
 /** A program that reads one client's bytes on stdin and writes its answers on stdout. */
@@ -42,7 +43,7 @@ export class HandlerError extends Error {
 
   /** What it means that `Deno.Command` threw this. */
   static from(handler: Handler, error: unknown): HandlerError {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const isForbidden = message.includes("Operation not permitted"); // EPERM, not EACCES
     return new HandlerError(
       handler,

@@ -12,6 +12,7 @@
 import { formatPeer } from "./address.ts";
 import { Client } from "./client.ts";
 import { log } from "./log.ts";
+import { messageOf } from "./message_of.ts";
 
 /** A listener that cannot be had; the message says why and what to do, in one line. */
 export class ListenError extends Error {
@@ -176,8 +177,4 @@ function explain(error: unknown): string {
   return message.startsWith("failed to lookup address")
     ? "there is no such host; choose another one"
     : message;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -12,6 +12,7 @@ import type { Networks } from "./address.ts";
 import { Admission, type AdmissionOptions, type Refusal, type Visit } from "./admission.ts";
 import type { Client } from "./client.ts";
 import { log } from "./log.ts";
+import { messageOf } from "./message_of.ts";
 import type { Tls } from "./tls.ts";
 
 /**
@@ -169,9 +170,7 @@ export class Reception {
     };
     const timer = setTimeout(cutOff, this.#options.handshakeTimeoutMs, "it took too long");
     this.#handshakes.add(cutOff);
-    await handshake.catch((reason) => {
-      error ??= reason instanceof Error ? reason.message : String(reason);
-    });
+    await handshake.catch((reason) => error ??= messageOf(reason));
     this.#handshakes.delete(cutOff);
     clearTimeout(timer);
     return error;

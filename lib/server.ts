@@ -13,6 +13,7 @@ import { describeEnds, NOBODY } from "./environment.ts";
 import { checkHandler, HandlerError } from "./handler.ts";
 import { Listener, ListenError } from "./listener.ts";
 import { log } from "./log.ts";
+import { messageOf } from "./message_of.ts";
 import { Pool } from "./pool.ts";
 import { formatProxyHeader } from "./proxy_protocol.ts";
 import { Reception, type RefusalReason } from "./reception.ts";
@@ -275,8 +276,4 @@ export function happened(counts: Readonly<Record<string, number>>): Record<strin
 /** Who the children are to be, as far as that is said. */
 function identityOf({ uid, gid }: Settings): { uid?: number; gid?: number } {
   return { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
