@@ -44,8 +44,10 @@ const PEERS: Candidate[] = [
     name: "tcpsvd",
     program: "tcpsvd",
     package: "ipsvd",
+    // It would ask the DNS for the local name, and wait for that.
     command: (port, handler) => [
-      ...["tcpsvd", "-c", "2000", "-b", "511", "127.0.0.1", `${port}`, ...HANDLERS[handler]],
+      ...["tcpsvd", "-l", "0", "-c", "2000", "-b", "511"],
+      ...["127.0.0.1", `${port}`, ...HANDLERS[handler]],
     ],
   },
   {
