@@ -73,7 +73,7 @@ interface Source {
   countedAtMs: number;
 }
 
-/** One client, from its arrival until it leaves; only {@linkcode Admission} looks inside. */
+/** One client, from its arrival until it leaves; only {@linkcode Admission} changes it. */
 export interface Visit {
   source?: Source;
   step: "arrived" | "waiting" | "active" | "left";

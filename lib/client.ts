@@ -13,9 +13,9 @@ import { discard, type Endpoint } from "./relay.ts";
 import { settlesWithin } from "./settles_within.ts";
 
 /**
- * How long a client's bytes are still read after its last output. A socket closed with bytes unread
- * is reset, and a reset destroys output that the client has not read yet (RFC 1122, section
- * 4.2.2.13). Milliseconds.
+ * How long a client's bytes are still read after its last output, and how long output may still take
+ * to leave after its child was stopped; milliseconds. A socket closed with bytes unread is reset, and
+ * a reset destroys output that the client has not read yet (RFC 1122, section 4.2.2.13).
  */
 export const LINGER_MS = 2_000;
 
@@ -54,7 +54,7 @@ export class Client implements Endpoint {
     return this.#ends.source?.hostname;
   }
 
-  /** The client's own end and the server's, without a word of proxies. */
+  /** Both ends of the client's own connection, be it to this server or to a proxy. */
   get ends(): ProxyHeader {
     return this.#ends;
   }
