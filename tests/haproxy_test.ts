@@ -24,8 +24,7 @@ testWith(
     await Deno.writeTextFile(
       config,
       CONFIG.replace("0.0.0.0:9527", `127.0.0.1:${port}`)
-        .replace(":9001 check", `:${one.port} check`)
-        .replace(":9002 check", `:${two.port} check`),
+        .replaceAll("9001", `${one.port}`).replaceAll("9002", `${two.port}`),
     );
     const haproxy = new Deno.Command("haproxy", {
       args: ["-db", "-f", config],
