@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { converse, send, Spawnd, testWith, until, within } from "./_spawnd.ts";
+import { converse, receiveAll, send, Spawnd, testWith, until, within } from "./_spawnd.ts";
 
 const CONFIG = await Deno.readTextFile(new URL("../deploy/haproxy.cfg", import.meta.url));
 
@@ -24,6 +24,7 @@ testWith(
     await Deno.writeTextFile(
       config,
       CONFIG.replace("0.0.0.0:9527", `127.0.0.1:${port}`)
+        .replaceAll("/run/haproxy.sock", `${config}.sock`)
         .replaceAll("9001", `${one.port}`).replaceAll("9002", `${two.port}`),
     );
     const haproxy = new Deno.Command("haproxy", {
@@ -50,6 +51,10 @@ testWith(
       const served = (spawnd: Spawnd) => spawnd.records({ message: "end" }).length;
       await until("both to serve", () => served(one) > 20 && served(two) > 20);
 
+      const admin = await Deno.connect({ transport: "unix", path: `${config}.sock` });
+      await send(admin, "set server spawnd/one state drain\n");
+      await receiveAll(admin); // it ends when it has been done
+      admin.close();
       assertEquals((await one.stop()).code, 0);
       const { accepted, served: complete, left } = await one.record({ message: "stopped" });
       assertEquals(Number(complete) + Number(left ?? 0), accepted);
@@ -68,6 +73,7 @@ testWith(
       haproxy.kill("SIGTERM");
       await haproxy.status;
       await Deno.remove(config);
+      await Deno.remove(`${config}.sock`).catch(() => {});
     }
   },
 );
