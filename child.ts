@@ -39,7 +39,11 @@ function report(line: Uint8Array): void {
 
 function serve(quiet: boolean): void {
   const buffer = new Uint8Array(BLOCK_BYTES);
-  // A first use takes half a millisecond: better now, while no client waits.
+  // What is used for the first time takes long, up to half a millisecond here: better now, while no
+  // client waits.
+  const nothing = buffer.subarray(0, 0);
+  Deno.stdin.readSync(nothing);
+  Deno.stdout.writeSync(nothing);
   counterBlock(0);
   if (!quiet) describe(buffer);
   for (let index = 0;; index++) {

@@ -9,7 +9,7 @@
 
 import { formatPeer, unmapPeer } from "./address.ts";
 import { type ProxyHeader, readProxyHeader } from "./proxy_protocol.ts";
-import { discard, type Endpoint } from "./relay.ts";
+import { discard, type Endpoint, SMALLEST_BUFFER } from "./relay.ts";
 import { settlesWithin } from "./settles_within.ts";
 
 /**
@@ -18,9 +18,6 @@ import { settlesWithin } from "./settles_within.ts";
  * a reset destroys output that the client has not read yet (RFC 1122, section 4.2.2.13).
  */
 export const LINGER_MS = 2_000;
-
-/** How much is read of a client that has to wait: an idle relay's buffer. */
-const AHEAD_BYTES = 4 * 1024;
 
 /** An accepted connection. */
 export class Client implements Endpoint {
@@ -96,7 +93,7 @@ export class Client implements Endpoint {
    * end its input and wait on for its answer.
    */
   async hasLeft(): Promise<boolean> {
-    this.#ahead ??= this.read(new Uint8Array(AHEAD_BYTES));
+    this.#ahead ??= this.read(new Uint8Array(SMALLEST_BUFFER));
     try {
       return await this.#ahead === null;
     } catch {

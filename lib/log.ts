@@ -20,6 +20,7 @@ import {
   getThrottlingFilter,
   type Logger,
   type LogRecord,
+  type Sink,
 } from "@logtape/logtape";
 import { quote } from "./quote.ts";
 
@@ -50,9 +51,14 @@ export interface LogOptions {
 const WARNINGS_PER_WINDOW = 5;
 const WINDOW_MS = 10_000;
 
-/** Sends the log to stderr. Call it once, before anything is logged. */
+/** To put an event into words takes a tenth of a first reply, so it waits until that has been given. */
+const DELAY_MS = 5;
+
+/**
+ * Sends the log to stderr, up to {@linkcode DELAY_MS} late; warnings, errors, and what is left at exit
+ * at once. Call it once, before anything is logged.
+ */
 export function configureLog({ level, format, color }: LogOptions): void {
-  const encoder = new TextEncoder();
   const formatter = format === "json"
     ? getJsonLinesFormatter({ properties: "flatten" })
     : (color ? getAnsiColorFormatter : getTextFormatter)({
@@ -73,13 +79,7 @@ export function configureLog({ level, format, color }: LogOptions): void {
   });
   configureSync({
     sinks: {
-      stderr: (record) => {
-        try {
-          Deno.stderr.writeSync(encoder.encode(formatter(record)));
-        } catch {
-          // Whoever read the log has gone: serving goes on.
-        }
-      },
+      stderr: delayed(formatter),
     },
     filters: { throttle: (record) => record.level !== "warning" || throttle(record) },
     loggers: [
@@ -92,6 +92,30 @@ export function configureLog({ level, format, color }: LogOptions): void {
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
     ],
   });
+}
+
+/** A sink that writes a line a record to stderr, a moment later. */
+function delayed(formatter: (record: LogRecord) => string): Sink {
+  const encoder = new TextEncoder();
+  const waiting: LogRecord[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const write = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    for (const record of waiting.splice(0)) {
+      try {
+        Deno.stderr.writeSync(encoder.encode(formatter(record)));
+      } catch {
+        // Whoever read the log has gone: serving goes on.
+      }
+    }
+  };
+  globalThis.addEventListener("unload", write);
+  return (record) => {
+    waiting.push(record);
+    if (record.level !== "info" && record.level !== "debug") write();
+    else timer ??= setTimeout(write, DELAY_MS);
+  };
 }
 
 /** What warnings of one kind have in common. */

@@ -4,7 +4,9 @@
  * It hands out the oldest and refills behind it, never in its way: a spawn blocks the parent's one
  * thread, and a child that starts competes with the reply of the one that was just handed out. So
  * one is started at a time, {@linkcode PACE_MS} apart, once arrivals have paused for
- * {@linkcode PAUSE_MS}, but at the latest {@linkcode PATIENCE_MS} after the pool fell short.
+ * {@linkcode PAUSE_MS}, which is when a reply has been given, but at the latest
+ * {@linkcode PATIENCE_MS} after the pool fell short. A burst comes faster than anything can be started
+ * and is over before that; of a steady stream, hardly anybody finds the pool empty.
  *
  * Three things can go wrong with a child that has no client yet, and none may become a storm:
  *
@@ -45,8 +47,8 @@ export interface PoolOptions<W extends Poolable> {
   readonly clock?: Clock;
 }
 
-const PAUSE_MS = 10;
-const PATIENCE_MS = 50;
+const PAUSE_MS = 3;
+const PATIENCE_MS = 10;
 const PACE_MS = 5;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 10_000;

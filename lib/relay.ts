@@ -52,7 +52,7 @@ export class Flow {
 export type PumpEnd = "ended" | "source-failed" | "sink-failed";
 
 /** An idle connection should not pin much memory, and most only ever say a line or two. */
-const SMALLEST_BUFFER = 4 * 1024;
+export const SMALLEST_BUFFER = 4 * 1024;
 /** Beyond a pipe's capacity a larger read brings nothing (Linux: 64 KiB, pipe(7)). */
 const LARGEST_BUFFER = 64 * 1024;
 

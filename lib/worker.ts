@@ -10,7 +10,7 @@
 import type { Handler } from "./handler.ts";
 import { lines } from "./lines.ts";
 import { log } from "./log.ts";
-import type { Endpoint } from "./relay.ts";
+import { type Endpoint, SMALLEST_BUFFER } from "./relay.ts";
 import { settlesWithin } from "./settles_within.ts";
 
 /** What becomes of a child's stderr: the server's own, lines in its log, or nothing. */
@@ -36,6 +36,9 @@ export interface Exit {
   readonly signal: string | null;
 }
 
+/** What a read of a child's stdout gives. */
+type Chunk = ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
+
 /** One child process. */
 export class Worker implements Endpoint {
   /** Its process id. */
@@ -51,6 +54,8 @@ export class Worker implements Endpoint {
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #stdout: ReadableStreamBYOBReader;
   #stdinClosed = false;
+  /** Its first output, read before anybody asks: what is begun ahead, no client waits for. */
+  #first: Promise<Chunk> | undefined;
 
   /**
    * Starts a child. This blocks the calling thread for as long as the operating system takes.
@@ -71,13 +76,17 @@ export class Worker implements Endpoint {
     this.pid = this.#child.pid;
     this.#stdin = this.#child.stdin.getWriter();
     this.#stdout = this.#child.stdout.getReader({ mode: "byob" });
+    this.#first = this.#stdout.read(new Uint8Array(SMALLEST_BUFFER));
+    this.#first.catch(() => {}); // whoever reads will be told
     this.exited = this.#reap();
     if (stderr === "log") this.#logStderr();
   }
 
   /** Reads what the child writes to stdout; {@linkcode Worker.cancel} ends a read that waits. */
   async read(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
-    const { done, value } = await this.#stdout.read(buffer);
+    const reading = this.#first ?? this.#stdout.read(buffer);
+    this.#first = undefined;
+    const { done, value } = await reading;
     return done ? null : value;
   }
 

@@ -50,5 +50,6 @@ Deno.test("300 connections at once are all served by the counter service", async
     assert(text(answer).startsWith("This is server send message:0\0"));
     assertEquals(answer.length, 256);
   }
+  await until("300 records", () => spawnd.records({ message: "open" }).length === 300);
   assertEquals(new Set(spawnd.records({ message: "open" }).map(({ pid }) => pid)).size, 300);
 });
