@@ -5,209 +5,145 @@
  *     deno task bench                      everything; some minutes
  *     deno task bench --only first,rtt     some of it
  *     deno task bench --rounds 9 --json    more rounds, and the samples
+ *     deno task bench --save               results.md and results.svg, too
  *
  * @module
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import type { Load, Measure } from "./load.ts";
-import { type Candidate, findServers, type Handler, Running } from "./servers.ts";
+import type { Load, Target } from "./load.ts";
+import { LoadProcess } from "./load_process.ts";
+import { type Measured, pictureOf, type Result, summaryOf, tableOf } from "./report.ts";
+import { GROUPS, type Row, ROWS } from "./rows.ts";
+import { type Candidate, findServers, Running } from "./servers.ts";
 
-/** One comparison: what is measured, how, and which servers can take part. */
-interface Row {
-  readonly group: "first" | "burst" | "steady" | "rtt" | "rate" | "bulk";
-  readonly title: string;
-  readonly unit: "ms" | "µs" | "connections/s" | "MB/s";
-  readonly handler: Handler;
-  readonly load: Omit<Load, "port" | "service" | "measure"> & { readonly measure: Measure };
-  /** Options of spawnd beyond its defaults. */
-  readonly options?: string[];
-}
+/** Memory and processor time differ little from one server to the next of its kind. */
+const FOOTPRINT_ROUNDS = 3;
 
-const ROWS: Row[] = [
-  {
-    group: "first",
-    title: "first reply on a new connection, Deno handler",
-    unit: "ms",
-    handler: "deno",
-    load: { measure: "first", clients: 20 },
-  },
-  {
-    group: "first",
-    title: "first reply, native handler, spawnd with --warm 4",
-    unit: "ms",
-    handler: "native",
-    load: { measure: "first", clients: 20 },
-    options: ["--warm", "4"],
-  },
-  {
-    group: "first",
-    title: "first reply, native handler, all cold",
-    unit: "ms",
-    handler: "native",
-    load: { measure: "first", clients: 20 },
-  },
-  {
-    group: "burst",
-    title: "64 clients at once, Deno handler, spawnd with --warm 64: the last first reply",
-    unit: "ms",
-    handler: "deno",
-    load: { measure: "burst", clients: 64 },
-    options: ["--warm", "64"],
-  },
-  ...[50, 80].map((rate): Row => ({
-    group: "steady",
-    title: `first reply at ${rate} arrivals a second, each staying 200 ms, Deno handler`,
-    unit: "ms",
-    handler: "deno",
-    load: { measure: "steady", clients: rate * 3, rate },
-  })),
-  {
-    group: "rtt",
-    title: "round trip, Deno handler",
-    unit: "µs",
-    handler: "deno",
-    load: { measure: "rtt", clients: 2000 },
-  },
-  {
-    group: "rate",
-    title: "short connections by 16 clients, Deno handler",
-    unit: "connections/s",
-    handler: "deno",
-    load: { measure: "rate", clients: 100 },
-  },
-  {
-    group: "rate",
-    title: "short connections by 16 clients, native handler",
-    unit: "connections/s",
-    handler: "native",
-    load: { measure: "rate", clients: 800 },
-  },
-  ...[1, 16].map((clients): Row => ({
-    group: "bulk",
-    title: `bytes there and back over ${clients} connection${clients > 1 ? "s" : ""}, cat`,
-    unit: "MB/s",
-    handler: "native",
-    load: { measure: "bulk", clients, megabytes: 256 / clients },
-  })),
-];
+type Progress = (text: string) => void;
 
-/** What came out for one server. */
-interface Result {
-  readonly server: string;
-  readonly samples: number[];
-  /** Why there are none, or no more. */
-  error?: string;
-}
-
-/** The value below which `share` of the samples are. */
-function percentile(samples: readonly number[], share: number): number {
-  const sorted = samples.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
-}
-
-/** Runs the load in a process of its own. */
-async function run(load: Load): Promise<number[]> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--quiet", "--allow-net"],
-      ...[new URL("load.ts", import.meta.url).href, JSON.stringify(load)],
-    ],
-    env: { NO_COLOR: "1" },
-    signal: AbortSignal.timeout(60_000),
-  }).output();
-  const decoder = new TextDecoder();
-  if (success) return JSON.parse(decoder.decode(stdout));
-  const [line = "it took too long"] = decoder.decode(stderr).split("\n");
-  throw new Error(line.replace(/^error: (Uncaught )?(\(in promise\) )?(Error: )?/, ""));
-}
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Measures all servers of a row, round by round, every round in another order. */
 async function measure(
   row: Row,
-  servers: readonly Candidate[],
+  candidates: readonly Candidate[],
   rounds: number,
-  progress: (text: string) => void,
+  progress: Progress,
 ): Promise<Result[]> {
-  const { handler } = row;
-  await using stack = new AsyncDisposableStack();
-  const taking = servers.filter(({ isCounter }) => !(isCounter && row.group === "bulk"));
-  const entries = await Promise.all(taking.map(async (server) => {
-    const running = await Running.start(server, handler, row.options ?? []);
-    stack.use(running);
-    const service = handler === "deno" || server.isCounter ? "counter" : "echo";
-    const result: Result = { server: server.name, samples: [] };
-    return { result, load: { ...row.load, port: running.port, service } satisfies Load };
-  }));
-  // The pool has time to fill; what is compiled or read once is.
-  await new Promise((resolve) => setTimeout(resolve, 3000));
-  for (let round = -1; round < rounds; round++) {
-    const turn = (round + 1) % entries.length;
-    for (const { result, load } of [...entries.slice(turn), ...entries.slice(0, turn)]) {
+  const servers = candidates.filter(({ name, isCounter }) =>
+    row.only === "spawnd" ? name === "spawnd" : !(row.only === "handlers" && isCounter)
+  );
+  const results = servers.map(({ name }): Result => ({ server: name, samples: [] }));
+  await using running = new AsyncDisposableStack();
+  const start = async (server: Candidate): Promise<[Running, Target]> => {
+    const instance = await Running.start(server, row.handler, row.options ?? []);
+    const isCounter = row.handler === "deno" || server.isCounter === true;
+    return [instance, { port: instance.port, service: isCounter ? "counter" : "echo" }];
+  };
+
+  const { load, footprint } = row;
+  let sample: (index: number, round: number) => Promise<number[]>;
+  if (load) {
+    const targets = await Promise.all(servers.map(async (server) => {
+      const [instance, target] = await start(server);
+      running.use(instance);
+      return target;
+    }));
+    await pause(3000); // the pool has time to fill
+    sample = async (index, round) => {
+      await pause(row.group === "burst" ? 1500 : 100);
+      return await samplesOf({ ...load, ...targets[index]!, seed: round });
+    };
+    // What is compiled or read once is then.
+    const warmUp = { ...load, clients: Math.min(load.clients, 16), megabytes: 4 };
+    for (const target of targets) await samplesOf({ ...warmUp, ...target }).catch(() => {});
+  } else {
+    sample = async (index) => {
+      await using stack = new AsyncDisposableStack();
+      const [instance, target] = await start(servers[index]!);
+      stack.use(instance);
+      return [await footprint!(instance.pid, target)];
+    };
+    rounds = Math.min(rounds, FOOTPRINT_ROUNDS);
+  }
+
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < results.length; turn++) {
+      const index = (round + turn) % results.length;
+      const result = results[index]!;
       if (result.error !== undefined) continue;
       progress(`${row.title}: round ${round + 1} of ${rounds}, ${result.server}`);
       try {
-        const warmUp = { ...load, clients: Math.min(load.clients, 16), megabytes: 4 };
-        const samples = await run(round < 0 ? warmUp : { ...load, seed: round });
-        if (round >= 0) result.samples.push(...samples);
+        result.samples.push(...await sample(index, round));
       } catch (error) {
         result.error = error instanceof Error ? error.message : String(error);
       }
-      await new Promise((resolve) => setTimeout(resolve, row.group === "burst" ? 1500 : 100));
     }
   }
-  return entries.map(({ result }) => result);
+  return results;
 }
 
-/** A row's results as a table in Markdown, spawnd first. */
-function tableOf(row: Row, results: readonly Result[]): string {
-  const ours = percentile(results[0]!.samples, 0.5);
-  const lines = results.map(({ server, samples, error }) => {
-    if (error !== undefined) return `| ${server} | failed: ${error} | | |`;
-    const p50 = percentile(samples, 0.5);
-    const p99 = samples.length >= 50 ? percentile(samples, 0.99).toPrecision(3) : "";
-    return `| ${server} | ${p50.toPrecision(3)} | ${p99} | ${(ours / p50).toFixed(3)} |`;
-  });
+async function samplesOf(load: Load): Promise<number[]> {
+  await using process = new LoadProcess(load);
+  return await process.said();
+}
+
+/** What the figures are of, in a line. */
+async function describe(servers: readonly Candidate[]): Promise<string> {
+  const cpu = await Deno.readTextFile("/proc/cpuinfo").catch(() => "");
+  const model = /^model name\s*:\s*(.+)$/m.exec(cpu)?.[1] ?? Deno.build.arch;
+  const peers = servers.filter(({ package: source, isCounter }) => source && !isCounter);
+  const versions = await Promise.all(peers.map(async ({ name, package: source }) => {
+    const args = ["-W", "-f", "${Version}", source!];
+    const output = await new Deno.Command("dpkg-query", { args }).output().catch(() => undefined);
+    return output?.success ? `${name} ${new TextDecoder().decode(output.stdout)}` : name;
+  }));
   return [
-    `### ${row.title}`,
-    "",
-    `| server | median (${row.unit}) | p99 | spawnd ÷ it |`,
-    "| --- | ---: | ---: | ---: |",
-    ...lines,
-    "",
-  ].join("\n");
+    `${navigator.hardwareConcurrency} cores of ${model}`,
+    `${Deno.build.os} ${/^[\d.]+/.exec(Deno.osRelease())}`,
+    `Deno ${Deno.version.deno}`,
+    ...versions,
+    new Date().toISOString().slice(0, 10),
+  ].join(", ");
 }
 
 async function main(): Promise<void> {
-  const { only, rounds, json } = parseArgs(Deno.args, {
+  const { only, rounds, json, save } = parseArgs(Deno.args, {
     string: ["only", "rounds"],
-    boolean: ["json"],
+    boolean: ["json", "save"],
     default: { rounds: "5" },
   });
-  const groups = new Set(ROWS.map(({ group }) => group as string));
-  const wanted: string[] = only === undefined ? [...groups] : only.split(",");
-  const unknown = wanted.find((group) => !groups.has(group));
-  if (unknown !== undefined || !(Number(rounds) >= 1)) {
-    console.error(`--only takes ${[...groups].join(",")}; --rounds a number from 1`);
+  const wanted: string[] = only?.split(",") ?? [...GROUPS];
+  const isKnown = wanted.every((group) => (GROUPS as readonly string[]).includes(group));
+  if (!isKnown || !(Number(rounds) >= 1)) {
+    console.error(`--only takes ${GROUPS.join(",")}; --rounds a number from 1`);
     Deno.exit(2);
   }
   const folder = await Deno.makeTempDir();
-  const isTerminal = Deno.stderr.isTerminal();
-  const progress = (text: string) =>
-    isTerminal && Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
+  const progress: Progress = (text) => {
+    if (!Deno.stderr.isTerminal()) return;
+    Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
+  };
   try {
     const { servers, missing } = await findServers(folder);
     for (const { name, package: source } of missing) {
       console.error(`not here: ${name} (apt-get install ${source})`);
     }
-    const all = [];
+    const all: Measured[] = [];
     for (const row of ROWS.filter(({ group }) => wanted.includes(group))) {
-      const results = await measure(row, servers, Number(rounds), progress);
+      all.push({ row, results: await measure(row, servers, Number(rounds), progress) });
       progress("");
-      if (!json) console.log(tableOf(row, results));
-      all.push({ ...row, results });
+      if (!json) console.log(tableOf(all.at(-1)!));
     }
-    if (json) console.log(JSON.stringify(all, null, 2));
+    const caption = await describe(servers);
+    if (json) console.log(JSON.stringify({ caption, all }, null, 2));
+    else console.log(`${summaryOf(all)}\n\n${caption}`);
+    if (save) {
+      const here = new URL(".", import.meta.url);
+      await Deno.writeTextFile(new URL("results.md", here), `${summaryOf(all)}\n\n${caption}\n`);
+      await Deno.writeTextFile(new URL("results.svg", here), pictureOf(all, caption));
+    }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

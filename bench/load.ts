@@ -15,12 +15,16 @@ import { counterBlock } from "../lib/counter.ts";
 /** What is measured: see {@linkcode MEASURES}. */
 export type Measure = "first" | "burst" | "steady" | "rtt" | "rate" | "bulk" | "hold";
 
-/** One measurement. */
-export interface Load {
-  readonly measure: Measure;
+/** A server that runs. */
+export interface Target {
   readonly port: number;
-  /** What the server does: the counter service, or it sends back what it gets. */
+  /** What it does: the counter service, or it sends back what it gets. */
   readonly service: "counter" | "echo";
+}
+
+/** One measurement. */
+export interface Load extends Target {
+  readonly measure: Measure;
   /** How many connections, at once or one after the other. */
   readonly clients: number;
   /** Connections a second that `steady` makes. */
@@ -183,7 +187,7 @@ const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
       await exchange(conn, load, 0);
       conns.push(conn);
     }
-    console.log("holding");
+    console.log(JSON.stringify("holding"));
     for await (const _ of Deno.stdin.readable);
     for (const conn of conns) conn.close();
     return [];

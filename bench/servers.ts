@@ -5,6 +5,8 @@
  * @module
  */
 
+import { FORK_SERVER } from "./report.ts";
+
 const ROOT = new URL("../", import.meta.url).pathname;
 const DENO = Deno.execPath();
 
@@ -95,7 +97,7 @@ async function forkServer(folder: string): Promise<Candidate> {
     await new Deno.Command("cc", { args }).output();
   }
   return {
-    name: "fork server in C",
+    name: FORK_SERVER,
     program,
     package: "gcc libc6-dev",
     isCounter: true,

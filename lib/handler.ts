@@ -68,7 +68,7 @@ const FAST_START = [
 ];
 
 /** How many Deno children are kept warm by default: start-up is most of what a short visit costs. */
-const WARM_MODULES = 4;
+const WARM_MODULES = 8;
 
 /**
  * The counter service that comes with spawnd.

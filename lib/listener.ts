@@ -38,6 +38,8 @@ export interface TcpOptions {
   readonly port: number;
   /** How many connections the kernel holds until they are accepted. */
   readonly backlog: number;
+  /** Whether others may listen on the same port. */
+  readonly reusePort: boolean;
 }
 
 type Socket = Deno.Listener<Deno.TcpConn | Deno.UnixConn>;
@@ -68,9 +70,9 @@ export class Listener {
    *
    * @throws {ListenError} It cannot be had.
    */
-  static tcp({ hostname, port, backlog }: TcpOptions): Listener {
+  static tcp({ hostname, port, backlog, reusePort }: TcpOptions): Listener {
     try {
-      return new Listener(Deno.listen({ hostname, port, tcpBacklog: backlog }));
+      return new Listener(Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort }));
     } catch (error) {
       throw new ListenError(formatPeer({ hostname, port }), explain(error));
     }

@@ -59,6 +59,7 @@ const THEMES: Readonly<Record<string, readonly Option[]>> = {
     { name: "host", takes: "ADDRESS", sets: "hostname", help: "address or name to listen on" },
     { name: "port", takes: "N", sets: "port", help: "TCP port; 0 takes a free one" },
     { name: "backlog", takes: "N", sets: "backlog", help: "connections the kernel may hold" },
+    { name: "reuse-port", sets: "reusePort", help: "share the port with other servers" },
     { name: "unix", takes: "FILE", sets: "unix", help: "listen on this Unix socket too" },
     {
       name: "cert",
@@ -138,7 +139,7 @@ const THEMES: Readonly<Record<string, readonly Option[]>> = {
       name: "warm",
       takes: "N",
       sets: "warm",
-      default: "modules: 4, programs: 0",
+      default: "modules: 8, programs: 0",
       help: "children kept ready",
     },
     {
@@ -195,9 +196,13 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 
   const server: Record<string, unknown> = {};
   for (const option of OPTIONS) {
-    const given = parsed[option.name];
-    if (given === undefined || typeof given === "boolean") continue;
-    const texts: string[] = Array.isArray(given) ? given : [given];
+    const given = parsed[option.name] as boolean | string | string[] | undefined;
+    if (given === undefined || given === false) continue;
+    if (given === true) {
+      if (option.sets) server[option.sets] = true;
+      continue;
+    }
+    const texts = Array.isArray(given) ? given : [given];
     const values = texts.map((text) => {
       const value = text === "" ? undefined : read(option, text);
       if (value !== undefined) return value;
@@ -341,6 +346,7 @@ function usageOf(option: Option): string {
 function defaultOf({ sets, takes, default: named }: Option): string | undefined {
   if (named !== undefined || sets === undefined) return named;
   const value = DEFAULTS[sets as keyof typeof DEFAULTS];
+  if (takes === undefined) return undefined;
   if (takes === "SECONDS") return String(Number(value) / 1000);
   if (takes === "N[/SECONDS]") return String(DEFAULTS.ratePerSource.count);
   return value === undefined || takes === "CIDR" || takes === "TEXT" ? undefined : String(value);

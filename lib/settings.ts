@@ -33,6 +33,13 @@ export interface ServerOptions {
    */
   backlog?: number;
   /**
+   * Whether other servers may listen on the same port and share its clients (Linux: SO_REUSEPORT,
+   * socket(7)). Deno has it with `--unstable-net`, which spawnd's deno.json gives.
+   *
+   * @default {false}
+   */
+  reusePort?: boolean;
+  /**
    * The path of a Unix socket to listen on besides; no address rule, limit or TLS applies to it.
    * Needs `--allow-read` and `--allow-write`.
    *
@@ -192,6 +199,7 @@ export const DEFAULTS = {
   hostname: "0.0.0.0",
   port: 9527,
   backlog: 511,
+  reusePort: false,
   acceptProxy: [],
   maxConnections: 256,
   queue: 64,

@@ -12,13 +12,15 @@ Deno.test("without arguments it is the counter service with the defaults", () =>
   const { server, logLevel, logFormat, show } = parseCommandLine([]);
   assertEquals([logLevel, logFormat, show], ["info", "text", undefined]);
   const { handler, ...settings } = resolveSettings(server);
-  assertEquals<unknown>(settings, { ...DEFAULTS, warm: 4 });
+  assertEquals<unknown>(settings, { ...DEFAULTS, warm: 8 });
   assertEquals(handler.name, "counter");
 });
 
 Deno.test("every option sets what it says, and seconds may have a fraction", () => {
   const { server, logLevel, logFormat } = parseCommandLine([
-    ..."--host ::1 --port 7 --backlog 8 --unix /run/x --cert c.pem --key k.pem".split(" "),
+    ..."--host ::1 --port 7 --backlog 8 --reuse-port --unix /run/x --cert c.pem --key k.pem".split(
+      " ",
+    ),
     ..."--max-connections 10 --queue 11 --queue-timeout 12 --max-per-source 13".split(" "),
     ..."--rate-per-source 14/1.5 --allow 10.0.0.0/8 --allow ::1 --deny 10.1.0.0/16".split(" "),
     ...["--refusal", "not now\n", "--handshake-timeout", "2"],
@@ -32,6 +34,7 @@ Deno.test("every option sets what it says, and seconds may have a fraction", () 
     hostname: "::1",
     port: 7,
     backlog: 8,
+    reusePort: true,
     unix: "/run/x",
     cert: "c.pem",
     key: "k.pem",
@@ -69,7 +72,7 @@ Deno.test("a first word that is a module gets the words after it, options and --
   assertEquals(port, 1);
   assertEquals(handler.name, "./handler.ts");
   assertEquals(handler.args.slice(-7), ["./handler.ts", "a", "--port", "2", "--", "b", "-x"]);
-  assertEquals(handler.warm, 4);
+  assertEquals(handler.warm, 8);
 });
 
 Deno.test("no Deno child may ask for a permission or is given one", () => {

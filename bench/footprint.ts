@@ -1,0 +1,74 @@
+/**
+ * What open connections cost a server itself, without its handlers: memory for each of them, and
+ * processor time for one exchange beside many others. Read from /proc, so on Linux only.
+ *
+ * @module
+ */
+
+import type { Target } from "./load.ts";
+import { LoadProcess } from "./load_process.ts";
+
+const FEW = 10;
+const MANY = 1_500;
+
+/**
+ * Kibibytes for one more idle connection, up to 1,500: what the server's processes have in memory,
+ * with shared pages divided among those that share them (smaps_rollup, proc(5)). Neither the
+ * handler's processes nor the kernel's buffers are in it.
+ */
+export async function memoryOf(pid: number, target: Target, handler: string): Promise<number> {
+  await using _few = await hold(target, FEW);
+  const before = memory(pid, handler);
+  await using _many = await hold(target, MANY - FEW);
+  return Math.max(0, memory(pid, handler) - before) / (MANY - FEW);
+}
+
+/** Microseconds of the server's processor time for one exchange, with so many connections open. */
+export async function processorTimeOf(pid: number, target: Target, open: number): Promise<number> {
+  const exchanges = 20_000; // for some hundred of the steps that are counted
+  await using _held = await hold(target, open - 1);
+  const before = processorTime(pid);
+  await using load = new LoadProcess({ ...target, measure: "rtt", clients: exchanges });
+  await load.said();
+  return (processorTime(pid) - before) / exchanges;
+}
+
+/** Connections that stay open until they are disposed of. */
+async function hold(target: Target, clients: number): Promise<LoadProcess> {
+  const load = new LoadProcess({ ...target, measure: "hold", clients });
+  await load.said();
+  // What is done after a reply is done, and what is freed then is free.
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  return load;
+}
+
+function memory(root: number, handler: string): number {
+  const processes = [...Deno.readDirSync("/proc")].filter(({ name }) => /^\d+$/.test(name))
+    .map(({ name }) => ({ pid: Number(name), ...statusOf(name) }));
+  const memoryBelow = (pid: number): number => {
+    const maps = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
+    const own = Number(/^Pss:\s+(\d+) kB$/m.exec(maps)?.[1] ?? 0);
+    return processes.filter(({ parent, name }) => parent === pid && name !== handler)
+      .reduce((sum, child) => sum + memoryBelow(child.pid), own);
+  };
+  return memoryBelow(root);
+}
+
+function statusOf(pid: string): { parent: number; name: string | undefined } {
+  try {
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+    return {
+      parent: Number(/^PPid:\s+(\d+)$/m.exec(status)?.[1]),
+      name: /^Name:\s+(.+)$/m.exec(status)?.[1],
+    };
+  } catch {
+    return { parent: 0, name: undefined }; // it has ended meanwhile
+  }
+}
+
+/** Microseconds that a process has had of a processor, in steps of 10 ms (stat, proc(5)). */
+function processorTime(pid: number): number {
+  const [, afterName] = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ");
+  const fields = afterName!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}

@@ -1,0 +1,61 @@
+/**
+ * The load, run in a process of its own.
+ *
+ * @module
+ */
+
+import type { Load } from "./load.ts";
+
+/** Longer than any load takes on a machine of this century. */
+const LIMIT_MS = 60_000;
+
+/** A load that runs; to dispose of it ends it, and resolves when it has ended. */
+export class LoadProcess implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #stderr: Promise<string>;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+
+  constructor(load: Load) {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--quiet", "--allow-net"],
+        ...[new URL("load.ts", import.meta.url).href, JSON.stringify(load)],
+      ],
+      env: { NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+      signal: AbortSignal.timeout(LIMIT_MS),
+    }).spawn();
+    this.#stderr = new Response(this.#process.stderr).text();
+    this.#lines = this.#process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  /**
+   * Resolves to what it says next: its samples, or for `hold` first that it holds its connections.
+   *
+   * @throws {Error} It failed, or took too long; the message is the load's own.
+   */
+  async said<T>(): Promise<T> {
+    let text = "";
+    while (!text.endsWith("\n")) {
+      const { done, value } = await this.#lines.read();
+      if (done) throw new Error(await this.#failure());
+      text += value;
+    }
+    return JSON.parse(text);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process.stdin.close().catch(() => {});
+    await this.#lines.cancel();
+    await this.#stderr;
+    await this.#process.status;
+  }
+
+  async #failure(): Promise<string> {
+    const [line = ""] = (await this.#stderr).split("\n");
+    return line.replace(/^error: (Uncaught )?(\(in promise\) )?(Error: )?/, "") ||
+      "it took too long";
+  }
+}

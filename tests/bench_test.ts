@@ -1,0 +1,149 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { Load } from "../bench/load.ts";
+import { LoadProcess } from "../bench/load_process.ts";
+import { type Measured, percentile, pictureOf, summaryOf, tableOf } from "../bench/report.ts";
+import { ROWS } from "../bench/rows.ts";
+import { childrenOf, Spawnd, text, within } from "./_spawnd.ts";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+
+async function samplesOf(load: Load): Promise<number[]> {
+  await using process = new LoadProcess(load);
+  return await within(load.measure, process.said<number[]>());
+}
+
+/** A server that answers every client's first bytes with something and ends. */
+function answering(answer: (said: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    for await (const conn of listener) {
+      const buffer = new Uint8Array(65_536);
+      const length = await conn.read(buffer) ?? 0;
+      await conn.write(answer(buffer.subarray(0, length)));
+      conn.close();
+    }
+  })();
+  return {
+    port: listener.addr.port,
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await serving;
+    },
+  };
+}
+
+Deno.test("every load takes its samples of a server that is right", async () => {
+  await using counter = await Spawnd.start("--stderr", "null");
+  await using echo = await Spawnd.start("--", "cat");
+  const target = (load: Omit<Load, "port" | "service">): Load =>
+    load.measure === "bulk"
+      ? { ...load, port: echo.port, service: "echo" }
+      : { ...load, port: counter.port, service: "counter" };
+  const loads: [Omit<Load, "port" | "service">, number][] = [
+    [{ measure: "first", clients: 3 }, 3],
+    [{ measure: "burst", clients: 3 }, 1],
+    [{ measure: "steady", clients: 3, rate: 50 }, 3],
+    [{ measure: "rtt", clients: 30 }, 30],
+    [{ measure: "rate", clients: 20 }, 1],
+    [{ measure: "bulk", clients: 2, megabytes: 2 }, 1],
+  ];
+  for (const [load, count] of loads) {
+    const samples = await samplesOf(target(load));
+    assertEquals([load.measure, samples.length], [load.measure, count]);
+    assert(samples.every((sample) => sample > 0), `${load.measure}: ${samples}`);
+  }
+});
+
+Deno.test("a wrong byte and a lost connection are failures, not fast answers", async () => {
+  await using wrong = answering((said) => said.map((byte) => byte ^ 1));
+  await using short = answering((said) => said.subarray(1));
+  for (const measure of ["first", "burst", "steady", "rtt", "rate", "bulk"] as const) {
+    const load = { measure, service: "echo", clients: 2, rate: 50, megabytes: 1 } as const;
+    for (const [name, { port }] of Object.entries({ wrong, short })) {
+      const { message } = await assertRejects(() => samplesOf({ ...load, port }), Error);
+      assertMatch(message, /byte|ended|reset|Broken pipe/i, `${measure}, ${name}: ${message}`);
+    }
+  }
+});
+
+Deno.test("the bench measures what it is asked for, names who is missing, and leaves nothing running", async () => {
+  const folder = await Deno.makeTempDir(); // a PATH without any peer
+  for (const program of ["sh", "cat"]) {
+    await Deno.symlink(`/bin/${program}`, `${folder}/${program}`);
+  }
+  const bench = new Deno.Command(Deno.execPath(), {
+    args: ["task", "bench", "--only", "rtt", "--rounds", "1", "--json"],
+    cwd: ROOT,
+    env: { PATH: folder, NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const { code, stdout, stderr } = await within("the bench", bench.output());
+  assertEquals(code, 0, text(stderr));
+  assertMatch(text(stderr), /^not here: tcpserver \(apt-get install ucspi-tcp\)$/m);
+  const { caption, all } = JSON.parse(text(stdout));
+  assertMatch(caption, /cores of .*Deno \d/);
+  assertEquals(all.length, 1);
+  const [{ server, samples }] = all[0].results;
+  assertEquals([server, samples.length], ["spawnd", 2000]);
+  assertEquals(childrenOf(bench.pid), []);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("the bench says what it takes when it is asked for something else", async () => {
+  for (const args of [["--only", "speed"], ["--rounds", "0"]]) {
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-all", `${ROOT}bench/bench.ts`, ...args],
+    }).output();
+    assertEquals(code, 2);
+    assertMatch(text(stderr), /--only takes first,.*--rounds a number from 1/);
+  }
+});
+
+Deno.test("percentile() gives the value that so many are below", () => {
+  const samples = Array.from({ length: 100 }, (_, i) => 99 - i);
+  assertEquals([0, 0.5, 0.99, 1].map((share) => percentile(samples, share)), [0, 50, 99, 99]);
+});
+
+const row = (group: string) => ROWS.find((row) => row.group === group)!;
+const MEASURED: Measured[] = [
+  {
+    row: row("first"),
+    results: [
+      { server: "spawnd", samples: [1, 2, 3] },
+      { server: "tcpserver", samples: [20, 20, 20] },
+      { server: "socat", samples: [10, 10, 60] },
+      { server: "ncat", samples: [1], error: "byte 3 is <wrong>" },
+      { server: "fork server in C", samples: [1, 1, 1] },
+    ],
+  },
+  {
+    row: row("bulk"),
+    results: [{ server: "spawnd", samples: [600] }, { server: "tcpserver", samples: [1200] }],
+  },
+];
+
+Deno.test("the summary has the best peer of each row, and never one that failed", () => {
+  const [, , first, tail, bulk] = summaryOf(MEASURED).split("\n");
+  assertMatch(first!, /^\| first reply.* \| 2 \| 10 socat \| 0\.20 \| 1 \| 2\.0 \|$/);
+  assertMatch(tail!, /99th percentile.* \| 3 \| 20 tcpserver \| 0\.15 \|/);
+  assertMatch(bulk!, /\| 600 \| 1,200 tcpserver \| 0\.50 \|  \|  \|$/);
+  assertMatch(tableOf(MEASURED[0]!), /^\| ncat \| failed: byte 3 is <wrong> \| \| \|$/m);
+});
+
+Deno.test("the picture has a mark for every server that did not fail, slower ones left of spawnd", () => {
+  const picture = pictureOf(MEASURED, "2 cores & more");
+  assertEquals(picture.match(/<path /g)!.length, 5 + 3 + 1); // the legend, then the two rows
+  assertMatch(picture, /2 cores &amp; more/);
+  const line = Number(/class="own" x1="([\d.]+)"/.exec(picture)![1]);
+  const marks = [...picture.matchAll(/translate\(([\d.]+) /g)].map(([, x]) => Number(x)).slice(5);
+  assertEquals(marks.map((x) => x < line), [true, true, false, false]);
+});
+
+Deno.test("the README shows the table that the bench has written", async () => {
+  const [readme, results] = await Promise.all(
+    ["README.md", "bench/results.md"].map((name) => Deno.readTextFile(ROOT + name)),
+  );
+  assert(readme!.includes(results!.split("\n\n")[0]!.trim()), "another table");
+  assert(readme!.includes(results!.split("\n\n")[1]!.trim()), "another machine, version or date");
+});

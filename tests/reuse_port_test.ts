@@ -1,0 +1,29 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ask, Spawnd, text, until } from "./_spawnd.ts";
+
+const served = async (spawnd: Spawnd) => Number((await spawnd.status()).served);
+
+Deno.test("two servers with --reuse-port share the clients, and one goes on without the other", async () => {
+  await using first = await Spawnd.start("--reuse-port", "--", "cat");
+  await using second = await Spawnd.start("--reuse-port", "--port", `${first.port}`, "--", "cat");
+  const count = async () => {
+    assertEquals(text(await ask(first.port, "hello")), "hello");
+    return await Promise.all([served(first), served(second)]);
+  };
+  await until("both to have served", async () => (await count()).every((count) => count > 0));
+  first.kill("SIGTERM");
+  assertEquals((await first.ended()).code, 0);
+  const before = await served(second);
+  for (let i = 0; i < 20; i++) assertEquals(text(await ask(second.port, "hello")), "hello");
+  await until("twenty more", async () => await served(second) === before + 20);
+});
+
+Deno.test("without --reuse-port a port is one server's", async () => {
+  await using first = await Spawnd.start("--", "cat");
+  await using second = Spawnd.run(
+    ...["--host", "127.0.0.1", "--port", `${first.port}`, "--reuse-port", "--", "cat"],
+  );
+  assertEquals((await second.ended()).code, 1);
+  assert(second.lines.length === 1, second.lines.join("\n"));
+  assertMatch(second.lines[0]!, /Cannot listen on 127\.0\.0\.1:\d+: the port is taken/);
+});
