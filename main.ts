@@ -11,7 +11,8 @@ import { ListenError } from "./lib/listener.ts";
 import { configureLog, log } from "./lib/log.ts";
 import { type CommandLine, parseCommandLine, usage, UsageError } from "./lib/options.ts";
 import { happened, Server } from "./lib/server.ts";
-import { resolveSettings, type Settings } from "./lib/settings.ts";
+import { resolveSettings } from "./lib/settings.ts";
+import type { StatusListener } from "./lib/status.ts";
 
 /** Signals that end the server, with their numbers (signal(7)). */
 const STOP_SIGNALS = Deno.build.os === "windows"
@@ -38,7 +39,10 @@ async function main(args: readonly string[]): Promise<number> {
   for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
     Deno.addSignalListener(signal as Deno.Signal, () => stop(128 + number));
   }
-  const server = await start(commandLine);
+  requirePermissions(commandLine);
+  const status = await startStatus(commandLine);
+  const server = await start(commandLine, status);
+  status?.attach(server);
 
   // One connection's trouble, even where it is a mistake in this program, must not end the others.
   globalThis.addEventListener("unhandledrejection", (event) => {
@@ -58,20 +62,31 @@ async function main(args: readonly string[]): Promise<number> {
     // On SIGUSR1 Deno opens its inspector besides (since 2.9.2), so there is another signal to ask by.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
       Deno.addSignalListener(signal, () => {
-        const { refused, ...numbers } = server.status();
-        log.info("status", { ...numbers, ...happened(refused) });
+        const { refused, killed, ...numbers } = server.status();
+        log.info("status", { ...numbers, ...happened(refused), ...happened(killed) });
       });
     }
   }
   console.log(`spawnd listening on ${server.names.join(" and ")}`);
+  if (status) console.log(`spawnd status on ${status.url}`);
   return await server.finished ? 0 : 1;
 }
 
 /** Starts the server, or says in a {@linkcode StartError} what keeps it from starting. */
-async function start({ server: options }: CommandLine): Promise<Server> {
-  requirePermissions(resolveSettings(options));
+function start({ server }: CommandLine, status?: StatusListener): Promise<Server> {
+  return orStartError(() => Server.listen(server, status?.observer));
+}
+
+/** Starts the status listener, which nothing is loaded for where there is none. */
+async function startStatus({ status }: CommandLine): Promise<StatusListener | undefined> {
+  if (status === undefined) return undefined;
+  const { StatusListener } = await import("./lib/status.ts");
+  return await orStartError(() => StatusListener.listen(status));
+}
+
+async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {
   try {
-    return await Server.listen(options);
+    return await start();
   } catch (error) {
     if (error instanceof HandlerError || error instanceof ListenError) {
       throw new StartError(error.message);
@@ -81,12 +96,17 @@ async function start({ server: options }: CommandLine): Promise<Server> {
 }
 
 /** Deno would ask for a permission, or throw: better to name the flag. */
-function requirePermissions({ hostname, port, handler, cert, key, unix }: Settings): void {
+function requirePermissions({ server, status }: CommandLine): void {
+  const { hostname, port, handler, cert, key, unix } = resolveSettings(server);
   const address = formatPeer({ hostname, port });
   const needs: [Deno.PermissionDescriptor, string][] = [
     [{ name: "net", host: address }, `listening on ${address}`],
     [{ name: "run", command: handler.command }, `running ${handler.command}`],
   ];
+  if (status) {
+    const host = formatPeer(status);
+    needs.push([{ name: "net", host }, `telling its status on ${host}`]);
+  }
   if (cert !== undefined) needs.push([{ name: "net", host: "127.0.0.1" }, "TLS on 127.0.0.1"]);
   for (const path of [cert, key, unix].filter((path) => path !== undefined)) {
     needs.push([{ name: "read", path }, `reading ${path}`]);

@@ -118,7 +118,7 @@ export function pictureOf(all: readonly Measured[], caption: string): string {
   const text = (at: [number, number], words: string, more = "") =>
     `<text x="${at[0].toFixed(1)}" y="${at[1]}" ${more}>${escape(words)}</text>`;
   const bottom = top + rows.length * step;
-  const grid = [0.02, 0.1, 0.5, 1, 2, 10, 50].map((value) =>
+  const grid = [0.02, 0.1, 1, 10, 50].map((value) =>
     `<line class="${value === 1 ? "own" : "grid"}" x1="${x(value).toFixed(1)}" x2="${
       x(value).toFixed(1)
     }" y1="${top - 12}" y2="${bottom}"/>` +
@@ -153,7 +153,7 @@ export function pictureOf(all: readonly Measured[], caption: string): string {
   }
 </style>
 <rect class="card" width="${width}" height="${height}" rx="8"/>
-${text([24, 26], "How many times as fast as spawnd: left of the line is slower", `class="title"`)}
+${text([24, 26], "How the others do beside spawnd: left of its line is worse", `class="title"`)}
 ${[...legend, ...grid, ...lines].join("\n")}
 ${text([24, height - 14], caption, `class="faint"`)}
 </svg>

@@ -106,7 +106,7 @@ export const ROWS: readonly Row[] = [
   })),
   {
     group: "memory",
-    title: "the server's memory for an idle connection, 1,500 open, cat",
+    title: "memory of an idle connection, 1,500 open, cat",
     unit: "KiB",
     handler: "native",
     footprint: (pid, target) => memoryOf(pid, target, "cat"),
@@ -114,7 +114,7 @@ export const ROWS: readonly Row[] = [
   },
   ...[10, 1500].map((open): Row => ({
     group: "memory",
-    title: `the server's processor time for an exchange, ${open.toLocaleString("en")} open, cat`,
+    title: `processor time of an exchange, ${open.toLocaleString("en")} open, cat`,
     unit: "µs",
     handler: "native",
     footprint: (pid, target) => processorTimeOf(pid, target, open),

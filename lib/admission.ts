@@ -120,6 +120,12 @@ export class Admission {
     return !this.#closing && this.#inside >= maxConnections + (queue || LOBBY);
   }
 
+  /** Whether one more would be served, or could wait for that. */
+  get hasRoom(): boolean {
+    const { maxConnections, queue } = this.#options;
+    return this.#active < maxConnections || this.#waiting.length < queue;
+  }
+
   /** Resolves when it is no longer full. */
   async room(): Promise<void> {
     while (this.isFull) await (this.#room ??= Promise.withResolvers()).promise;

@@ -74,7 +74,7 @@ export class Listener {
     try {
       return new Listener(Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort }));
     } catch (error) {
-      throw new ListenError(formatPeer({ hostname, port }), explain(error));
+      throw new ListenError(formatPeer({ hostname, port }), explainListenError(error));
     }
   }
 
@@ -165,7 +165,7 @@ async function isListening(path: string): Promise<boolean> {
 }
 
 /** Why listening on a port failed, and what to do about it. */
-function explain(error: unknown): string {
+export function explainListenError(error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) {
     return "the port is taken; stop what listens there, or choose another one";
   }

@@ -23,7 +23,9 @@ export {
 } from "./handler.ts";
 export type { Rate, Refusal } from "./admission.ts";
 export { ListenError } from "./listener.ts";
+export type { Observer } from "./observer.ts";
 export type { RefusalReason } from "./reception.ts";
 export { Server, type ServerStatus } from "./server.ts";
+export type { ConnectionStatus } from "./session.ts";
 export type { ServerOptions } from "./settings.ts";
-export type { StderrMode } from "./worker.ts";
+export type { StderrMode, StopSignal } from "./worker.ts";

@@ -27,6 +27,8 @@ export interface CommandLine {
   readonly server: ServerOptions;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
+  /** Where to tell of the server's status, if anywhere. */
+  readonly status?: { readonly hostname: string; readonly port: number };
 }
 
 /** A command line that cannot be understood; the message says what would be. */
@@ -43,7 +45,16 @@ interface Option {
   readonly name: string;
   readonly help: string;
   /** What its value is called in the usage text; a switch has none. */
-  readonly takes?: "ADDRESS" | "CIDR" | "FILE" | "N" | "N[/SECONDS]" | "SECONDS" | "TEXT" | "WORD";
+  readonly takes?:
+    | "ADDRESS"
+    | "CIDR"
+    | "FILE"
+    | "N"
+    | "N[/SECONDS]"
+    | "SECONDS"
+    | "TEXT"
+    | "WORD"
+    | "[HOST:]PORT";
   /** The words it can be, where it takes one. */
   readonly words?: readonly string[];
   /** The server option it sets; one in milliseconds takes seconds here. */
@@ -158,7 +169,7 @@ const THEMES: Readonly<Record<string, readonly Option[]>> = {
       help: "their stderr",
     },
   ],
-  "The log, and others": [
+  "What is to be seen": [
     { name: "log-level", takes: "WORD", words: LOG_LEVELS, default: "info", help: "least logged" },
     {
       name: "log-format",
@@ -166,6 +177,11 @@ const THEMES: Readonly<Record<string, readonly Option[]>> = {
       words: LOG_FORMATS,
       default: "text",
       help: "form of a line",
+    },
+    {
+      name: "status",
+      takes: "[HOST:]PORT",
+      help: "status page and metrics (on 127.0.0.1)",
     },
     { name: "help", help: "print this and exit" },
     { name: "version", help: "print the version and exit" },
@@ -234,6 +250,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     server: { ...server, handler: readHandler([...parsed._, ...separator], quiet) },
     logLevel: logLevel as LogLevel,
     logFormat: logFormat as LogFormat,
+    ...(parsed.status !== undefined && { status: readAddress(parsed.status as string)! }),
   };
 }
 
@@ -258,6 +275,7 @@ function read({ takes, words, sets }: Option, text: string): unknown {
   if (takes === "N" || takes === "SECONDS") {
     return readNumber(text, takes, RANGES[sets as keyof typeof RANGES]);
   }
+  if (takes === "[HOST:]PORT") return readAddress(text);
   if (takes === "N[/SECONDS]") {
     const [, first = "", seconds = "1"] = /^([^/]*)(?:\/(.+))?$/.exec(text) ?? [];
     const count = readNumber(first, "N", RATE_RANGES.count);
@@ -275,6 +293,14 @@ function readNumber(text: string, takes: "N" | "SECONDS", [min, max]: Range): nu
   return value >= min && value <= max ? value : undefined;
 }
 
+/** An address and a port, or a port of the loopback; `undefined` if it is neither. */
+function readAddress(text: string): CommandLine["status"] {
+  const [, host, hostname = host ?? "127.0.0.1", digits = ""] =
+    /^(?:(\[(.+)\]|[^:]+):)?(\d+)$/.exec(text) ?? [];
+  const port = readNumber(digits, "N", RANGES.port);
+  return port === undefined ? undefined : { hostname, port };
+}
+
 /** What an option takes, in words. */
 function domain({ takes, words, sets }: Option): string {
   if (words) return new Intl.ListFormat("en-GB", { type: "disjunction" }).format(words);
@@ -290,6 +316,8 @@ function domain({ takes, words, sets }: Option): string {
       return `seconds from ${min / 1000} to ${Math.floor(max / 1000)}`;
     case "N[/SECONDS]":
       return "a number, or a number and seconds, such as 30/60";
+    case "[HOST:]PORT":
+      return "a port, or an address and a port, such as 9528 or 0.0.0.0:9528";
     case "TEXT":
       return "a text";
     default:

@@ -33,15 +33,22 @@ export interface ReceptionOptions extends AdmissionOptions {
   /** What a refused client is sent. */
   readonly refusal: string;
   /** Serves a client to its end; resolves to an error if that could not even begin. */
-  readonly serve: (id: number, client: Client) => Promise<string | undefined>;
+  readonly serve: (arrival: Arrival) => Promise<string | undefined>;
 }
 
 /** Somebody who was accepted. */
-interface Guest {
+export interface Arrival {
+  /** Its number in the log. */
   readonly id: number;
-  readonly visit: Visit;
+  /** When that was, on the clock of `performance.now()`, in milliseconds. */
+  readonly acceptedAtMs: number;
   /** Another one after a TLS handshake. */
   client: Client;
+}
+
+/** Somebody on the way from arrival to service. */
+interface Guest extends Arrival {
+  readonly visit: Visit;
   /** Whether a word would be understood: not before the handshake there has to be. */
   canListen: boolean;
 }
@@ -91,6 +98,11 @@ export class Reception {
     return this.#admission.waiting;
   }
 
+  /** Whether one more would be served, or could wait for that. */
+  get hasRoom(): boolean {
+    return this.#admission.hasRoom;
+  }
+
   /** Resolves when there is room for one more, which is most often at once. */
   async room(): Promise<void> {
     if (!this.#admission.isFull) return;
@@ -116,6 +128,7 @@ export class Reception {
   async receive(client: Client): Promise<void> {
     const guest = {
       id: ++this.accepted,
+      acceptedAtMs: performance.now(),
       visit: this.#admission.arrive(),
       client,
       canListen: this.#options.tls === undefined || client.address === undefined,
@@ -132,7 +145,7 @@ export class Reception {
 
   /** Lets somebody in and has them served, or says why not. */
   async #welcome(guest: Guest): Promise<Refused | undefined> {
-    const { id, client, visit } = guest;
+    const { client, visit } = guest;
     const { acceptProxy, tls, serve } = this.#options;
     if (acceptProxy.has(client.address ?? "")) {
       // A proxy that only looks whether somebody listens has nothing to say.
@@ -157,7 +170,7 @@ export class Reception {
       const reason = await this.#wait(guest, slot);
       if (reason) return { reason };
     }
-    const error = await serve(id, guest.client);
+    const error = await serve(guest);
     if (error !== undefined) return { reason: "failed", error };
   }
 

@@ -43,6 +43,8 @@ export class Flow {
   writing = false;
   /** What stopped the pump, where that was a failure. */
   error: unknown = undefined;
+  /** Is called once, when the sink has taken the first bytes. */
+  onFirst: (() => void) | undefined;
 }
 
 /**
@@ -78,6 +80,7 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
       await sink.write(chunk);
       flow.writing = false;
       flow.writtenAtMs = performance.now();
+      if (flow.bytes === 0) flow.onFirst?.();
       flow.bytes += chunk.length;
       buffer = fit(chunk);
       culprit = "source-failed";

@@ -8,20 +8,20 @@
  */
 
 import { formatPeer, Networks } from "./address.ts";
-import type { Client } from "./client.ts";
 import { describeEnds, NOBODY } from "./environment.ts";
 import { checkHandler, HandlerError } from "./handler.ts";
 import { Listener, ListenError } from "./listener.ts";
 import { log } from "./log.ts";
 import { messageOf } from "./message_of.ts";
+import { NOBODY_OBSERVES, type Observer } from "./observer.ts";
 import { Pool } from "./pool.ts";
 import { formatProxyHeader } from "./proxy_protocol.ts";
-import { Reception, type RefusalReason } from "./reception.ts";
-import { Session } from "./session.ts";
+import { type Arrival, Reception, type RefusalReason } from "./reception.ts";
+import { type ConnectionStatus, Session } from "./session.ts";
 import { resolveSettings, type ServerOptions, type Settings } from "./settings.ts";
 import { settlesWithin } from "./settles_within.ts";
 import { Tls } from "./tls.ts";
-import { Worker } from "./worker.ts";
+import { type StopSignal, Worker } from "./worker.ts";
 
 /** A server's numbers at one moment. */
 export interface ServerStatus {
@@ -39,6 +39,16 @@ export interface ServerStatus {
   refused: Record<RefusalReason, number>;
   /** Children that wait for a client; no connections. */
   warm: number;
+  /** Children that have been started. */
+  spawned: number;
+  /** Children that could not be. */
+  unspawned: number;
+  /** Children that had to be sent a signal to end, by the last one they were sent. */
+  killed: Record<StopSignal, number>;
+  /** Bytes that children have taken from their clients. */
+  bytesIn: number;
+  /** Bytes that clients have taken from their children. */
+  bytesOut: number;
 }
 
 /**
@@ -70,10 +80,22 @@ export class Server implements AsyncDisposable {
   /** Every child that has not been reaped, with or without a client. */
   readonly #workers = new Set<Worker>();
   readonly #finish = Promise.withResolvers<boolean>();
+  readonly #observer: Observer;
   #accepting: Promise<unknown> = Promise.resolve();
   #closing = false;
+  #spawned = 0;
+  #unspawned = 0;
+  readonly #killed: Record<StopSignal, number> = { SIGTERM: 0, SIGKILL: 0 };
+  /** What sessions that have ended carried. */
+  readonly #carried = { in: 0, out: 0 };
 
-  private constructor(options: Settings, listeners: readonly Listener[], rules: Rules, tls?: Tls) {
+  private constructor(
+    options: Settings,
+    listeners: readonly Listener[],
+    rules: Rules,
+    tls: Tls | undefined,
+    observer: Observer,
+  ) {
     this.#options = options;
     this.#listeners = listeners;
     this.#tls = tls;
@@ -81,8 +103,9 @@ export class Server implements AsyncDisposable {
       ...options,
       ...rules,
       tls,
-      serve: (id, client) => this.#serve(id, client),
+      serve: (arrival) => this.#serve(arrival),
     });
+    this.#observer = observer;
     this.addr = listeners[0]!.addr as Deno.NetAddr;
     this.finished = this.#finish.promise;
     this.#pool = new Pool({
@@ -96,11 +119,15 @@ export class Server implements AsyncDisposable {
    * Makes sure that the handler can be started, listens, starts the first warm children, and
    * accepts from then on.
    *
+   * @param observer Is told how long things take, by functions that must not throw.
    * @throws {RangeError} An option is outside its range.
    * @throws {HandlerError} The program or module does not exist or cannot be started.
    * @throws {ListenError} An address cannot be listened on, or the TLS files are not good.
    */
-  static async listen(options: ServerOptions): Promise<Server> {
+  static async listen(
+    options: ServerOptions,
+    observer: Observer = NOBODY_OBSERVES,
+  ): Promise<Server> {
     const settings = resolveSettings(options);
     const { handler, unix, warm } = settings;
     const rules = {
@@ -114,7 +141,7 @@ export class Server implements AsyncDisposable {
     try {
       if (unix !== undefined) listeners.push(await Listener.unix(unix));
       tls = openTls(settings);
-      const server = new Server(settings, listeners, rules, tls);
+      const server = new Server(settings, listeners, rules, tls, observer);
       server.#start();
       log.info("listening", { address: server.names.join(" "), handler: handler.name, warm });
       return server;
@@ -133,6 +160,11 @@ export class Server implements AsyncDisposable {
   /** Its numbers now. */
   status(): ServerStatus {
     const { accepted, waiting, served, failed, refused } = this.#reception;
+    let { in: bytesIn, out: bytesOut } = this.#carried;
+    for (const { inbound, outbound } of this.#sessions) {
+      bytesIn += inbound.bytes;
+      bytesOut += outbound.bytes;
+    }
     return {
       accepted,
       active: this.#sessions.size,
@@ -141,7 +173,37 @@ export class Server implements AsyncDisposable {
       failed,
       refused: { ...refused },
       warm: this.#pool.warm,
+      spawned: this.#spawned,
+      unspawned: this.#unspawned,
+      killed: { ...this.#killed },
+      bytesIn,
+      bytesOut,
     };
+  }
+
+  /** Who is being served now, in the order of coming. */
+  connections(): ConnectionStatus[] {
+    return [...this.#sessions].map((session) => session.status());
+  }
+
+  /** What connections are served by, as the log calls it. */
+  get handler(): string {
+    return this.#options.handler.name;
+  }
+
+  /** How many children are to wait for a client. */
+  get poolSize(): number {
+    return this.#options.warm;
+  }
+
+  /** Whether it is shutting down, or has been shut down. */
+  get isDraining(): boolean {
+    return this.#closing;
+  }
+
+  /** Whether a client that came now would be served, or could wait for that. */
+  get isReady(): boolean {
+    return !this.#closing && this.#reception.hasRoom;
   }
 
   /**
@@ -204,7 +266,7 @@ export class Server implements AsyncDisposable {
   }
 
   /** Gives a client a child, and stays until both are done; an error if no child could be had. */
-  async #serve(id: number, client: Client): Promise<string | undefined> {
+  async #serve({ id, client, acceptedAtMs }: Arrival): Promise<string | undefined> {
     const { sendProxy } = this.#options;
     let taken;
     try {
@@ -216,19 +278,35 @@ export class Server implements AsyncDisposable {
       ...taken,
       id,
       client,
+      acceptedAtMs,
+      observer: this.#observer,
       timeouts: this.#options,
       preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.ends),
     });
     this.#sessions.add(session);
     await session.run();
     this.#sessions.delete(session);
+    this.#carried.in += session.inbound.bytes;
+    this.#carried.out += session.outbound.bytes;
   }
 
   #spawn(env: Readonly<Record<string, string>>): Worker {
     const { handler, stderr } = this.#options;
-    const worker = new Worker(handler, { stderr, env, ...identityOf(this.#options) });
+    const beganAtMs = performance.now();
+    let worker: Worker;
+    try {
+      worker = new Worker(handler, { stderr, env, ...identityOf(this.#options) });
+    } catch (error) {
+      this.#unspawned++;
+      throw error;
+    }
+    this.#spawned++;
+    this.#observer.spawned((performance.now() - beganAtMs) / 1000);
     this.#workers.add(worker);
-    worker.exited.then(() => this.#workers.delete(worker));
+    worker.exited.then(() => {
+      this.#workers.delete(worker);
+      if (worker.signalled) this.#killed[worker.signalled]++;
+    });
     return worker;
   }
 

@@ -10,6 +10,7 @@
 
 import { type Client, LINGER_MS } from "./client.ts";
 import { log } from "./log.ts";
+import type { Observer } from "./observer.ts";
 import { discard, Flow, pump } from "./relay.ts";
 import { settlesWithin } from "./settles_within.ts";
 import type { Worker } from "./worker.ts";
@@ -57,6 +58,29 @@ export interface SessionOptions {
   /** What the child reads before the client's bytes. */
   readonly preamble?: Uint8Array<ArrayBuffer> | undefined;
   readonly timeouts: SessionTimeouts;
+  /** When the client was accepted, on the clock of `performance.now()`, in milliseconds. */
+  readonly acceptedAtMs: number;
+  readonly observer: Observer;
+}
+
+/** A connection that is being served, at one moment. */
+export interface ConnectionStatus {
+  /** Its number in the log. */
+  readonly id: number;
+  /** Its client, `ip:port`, or `unix`. */
+  readonly client: string;
+  /** Its child's process id. */
+  readonly pid: number;
+  /** Whether its child had been started before it came. */
+  readonly start: "warm" | "cold";
+  /** How long it has been served. */
+  readonly seconds: number;
+  /** How long no byte has moved either way. */
+  readonly idleSeconds: number;
+  /** Bytes that its child has taken. */
+  readonly bytesIn: number;
+  /** Bytes that its client has taken. */
+  readonly bytesOut: number;
 }
 
 /** One client and the child that serves it. */
@@ -78,11 +102,29 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     options.worker.connection = options.id;
+    const { acceptedAtMs, observer } = options;
+    this.outbound.onFirst = () => observer.answered((performance.now() - acceptedAtMs) / 1000);
   }
 
   /** Why it ended, once that is decided. */
   get reason(): EndReason | undefined {
     return this.#reason;
+  }
+
+  /** Its facts and numbers now. */
+  status(): ConnectionStatus {
+    const { id, client, worker, warm } = this.#options;
+    const now = performance.now();
+    return {
+      id,
+      client: client.name,
+      pid: worker.pid,
+      start: warm ? "warm" : "cold",
+      seconds: (now - this.#startedAtMs) / 1000,
+      idleSeconds: (now - this.#movedAtMs) / 1000,
+      bytesIn: this.inbound.bytes,
+      bytesOut: this.outbound.bytes,
+    };
   }
 
   /** Ends it; the first reason counts. */
@@ -93,7 +135,7 @@ export class Session {
 
   /** Serves the client to the end: when this resolves, the child has been reaped and all is closed. */
   async run(): Promise<void> {
-    const { id, client, worker, warm, timeouts: { killTimeoutMs } } = this.#options;
+    const { id, client, worker, warm, observer, timeouts: { killTimeoutMs } } = this.#options;
     const facts = { id, client: client.name, pid: worker.pid };
 
     const input = this.#carryInput();
@@ -114,11 +156,13 @@ export class Session {
     worker.cancel();
 
     const { code, signal } = await worker.exited;
+    const seconds = (performance.now() - this.#startedAtMs) / 1000;
+    observer.ended(seconds);
     log.info("end", {
       ...facts,
       in: this.inbound.bytes,
       out: this.outbound.bytes,
-      seconds: Number(((performance.now() - this.#startedAtMs) / 1000).toFixed(3)),
+      seconds: Number(seconds.toFixed(3)),
       exit: signal ?? code,
       reason: this.#reason,
     });
@@ -170,18 +214,24 @@ export class Session {
     else this.#timer = setTimeout(() => this.#watch(), Math.ceil(leftMs));
   }
 
+  /** When a byte last moved, if only to or from this server. */
+  get #movedAtMs(): number {
+    const { inbound, outbound } = this;
+    const flows = [inbound.readAtMs, inbound.writtenAtMs, outbound.readAtMs, outbound.writtenAtMs];
+    return Math.max(this.#startedAtMs, ...flows);
+  }
+
   /** When and why it ends if nothing moves any more. */
   #due(): { atMs: number; reason: EndReason } | undefined {
     const { eofTimeoutMs, idleTimeoutMs, sessionTimeoutMs } = this.#options.timeouts;
-    const [{ inbound, outbound }, startedAtMs] = [this, this.#startedAtMs];
+    const { outbound } = this;
     let first: { atMs: number; reason: EndReason } | undefined;
     const consider = (reason: EndReason, limitMs: number, ...sinceMs: number[]) => {
       const atMs = Math.max(...sinceMs) + limitMs;
       if (limitMs > 0 && atMs < (first?.atMs ?? Infinity)) first = { atMs, reason };
     };
-    consider("session-timeout", sessionTimeoutMs, startedAtMs);
-    const flows = [inbound.readAtMs, inbound.writtenAtMs, outbound.readAtMs, outbound.writtenAtMs];
-    consider("idle-timeout", idleTimeoutMs, startedAtMs, ...flows);
+    consider("session-timeout", sessionTimeoutMs, this.#startedAtMs);
+    consider("idle-timeout", idleTimeoutMs, this.#movedAtMs);
     if (this.#heardFromMs !== undefined) {
       // While output waits for a slow client, the child is not silent.
       const heardAtMs = outbound.writing ? performance.now() : outbound.readAtMs;

@@ -28,6 +28,9 @@ export interface WorkerOptions {
   readonly gid?: number;
 }
 
+/** What the stop ladder sends. */
+export type StopSignal = "SIGTERM" | "SIGKILL";
+
 /** How a child ended. */
 export interface Exit {
   /** Its exit code; 128 + the signal's number where a signal ended it. */
@@ -47,6 +50,8 @@ export class Worker implements Endpoint {
   readonly exited: Promise<Exit>;
   /** How it ended, once it has. */
   exit: Exit | null = null;
+  /** The last signal it was sent, if it was sent one. */
+  signalled: StopSignal | undefined;
   /** The connection it serves, once it has one: its lines in the log carry it. */
   connection: number | undefined;
 
@@ -128,9 +133,10 @@ export class Worker implements Endpoint {
   }
 
   /** Sends a signal, if the child is still there to get it. */
-  kill(signal: "SIGTERM" | "SIGKILL"): void {
+  kill(signal: StopSignal): void {
     try {
       this.#child.kill(signal);
+      this.signalled = signal;
     } catch {
       // It was faster: a child that has been reaped cannot be signalled (TypeError, seen on 2.9).
     }

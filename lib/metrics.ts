@@ -1,0 +1,130 @@
+/**
+ * The metrics: a server's numbers and durations for Prometheus. The only file that knows the library
+ * that writes its text format; it is loaded where a status address is given, and not otherwise.
+ *
+ * Names and units follow Prometheus' naming practice: base units, and `_total` for what only grows.
+ *
+ * @module
+ */
+
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Observer } from "./observer.ts";
+import type { Server, ServerStatus } from "./server.ts";
+
+/** What only grows. */
+const COUNTERS: Readonly<Record<string, [help: string, value: (status: ServerStatus) => number]>> =
+  {
+    connections_accepted_total: ["Connections accepted.", ({ accepted }) => accepted],
+    connections_served_total: ["Connections served to their end.", ({ served }) => served],
+    connections_failed_total: [
+      "Connections refused because no child could be started.",
+      ({ failed }) => failed,
+    ],
+    children_spawned_total: ["Children started, with or without a client.", (s) => s.spawned],
+    children_failed_total: ["Children that could not be started.", ({ unspawned }) => unspawned],
+    received_bytes_total: ["Bytes that children took from clients.", ({ bytesIn }) => bytesIn],
+    sent_bytes_total: ["Bytes that clients took from children.", ({ bytesOut }) => bytesOut],
+  };
+
+/** What goes up and down. */
+const GAUGES: typeof COUNTERS = {
+  connections_active: ["Connections that are being served.", ({ active }) => active],
+  connections_waiting: ["Clients that wait for one of these to end.", ({ waiting }) => waiting],
+  children_warm: ["Children that wait for a client.", ({ warm }) => warm],
+};
+
+/** What only grows and has kinds. */
+const FAMILIES: Readonly<
+  Record<
+    string,
+    [
+      help: string,
+      label: string,
+      values: (status: ServerStatus) => Readonly<Record<string, number>>,
+    ]
+  >
+> = {
+  connections_refused_total: ["Connections not served.", "reason", ({ refused }) => refused],
+  children_killed_total: [
+    "Children that ended after a signal, by the last they were sent.",
+    "signal",
+    ({ killed }) => killed,
+  ],
+};
+
+/** A server's metrics. */
+export class Metrics implements Observer {
+  /** The type of {@linkcode Metrics.text}. */
+  readonly contentType: string;
+  readonly #registry = new Registry();
+  readonly #spawn = this.#histogram("spawn", "How long starting a child held up the server.", [
+    ...[0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1],
+  ]);
+  readonly #firstByte = this.#histogram("first_byte", "From accepting to the first byte sent.", [
+    ...[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
+  ]);
+  readonly #session = this.#histogram("session", "From the child to the end of a connection.", [
+    ...[0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000],
+  ]);
+
+  constructor() {
+    this.contentType = this.#registry.contentType;
+  }
+
+  spawned(seconds: number): void {
+    this.#spawn.observe(seconds);
+  }
+
+  answered(seconds: number): void {
+    this.#firstByte.observe(seconds);
+  }
+
+  ended(seconds: number): void {
+    this.#session.observe(seconds);
+  }
+
+  /** From now on it has this server's numbers too. */
+  attach(server: Server): void {
+    const registers = [this.#registry];
+    for (const [name, [help, value]] of Object.entries(COUNTERS)) {
+      const collect = function (this: Counter) {
+        this.reset();
+        this.inc(value(server.status()));
+      };
+      new Counter({ name: `spawnd_${name}`, help, registers, collect });
+    }
+    for (const [name, [help, label, values]] of Object.entries(FAMILIES)) {
+      const collect = function (this: Counter) {
+        this.reset();
+        for (const [kind, count] of Object.entries(values(server.status()))) {
+          this.inc({ [label]: kind }, count);
+        }
+      };
+      new Counter({ name: `spawnd_${name}`, help, labelNames: [label], registers, collect });
+    }
+    for (const [name, [help, value]] of Object.entries(GAUGES)) {
+      const collect = function (this: Gauge) {
+        this.set(value(server.status()));
+      };
+      new Gauge({ name: `spawnd_${name}`, help, registers, collect });
+    }
+    new Gauge({
+      name: "process_resident_memory_bytes",
+      help: "Memory of the server itself, without its children.",
+      registers,
+      collect() {
+        this.set(Deno.memoryUsage().rss);
+      },
+    });
+  }
+
+  /** All of them in Prometheus' text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #histogram(name: string, help: string, buckets: number[]): Histogram {
+    const registers = [this.#registry];
+    return new Histogram({ name: `spawnd_${name}_duration_seconds`, help, buckets, registers });
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * The status listener: what an operator and their tools see of a running server, over HTTP and read
+ * only. It is loaded where a status address is given, and not otherwise.
+ *
+ *     /             a page for people
+ *     /status.json  the same as data, see {@linkcode Status}
+ *     /metrics      for Prometheus
+ *     /healthz      200 while the server runs
+ *     /readyz       200 where a new client would be served or could wait for that; 503 otherwise
+ *
+ * @example
+ * ```ts ignore
+ * import { moduleHandler, Server } from "@spawnd/spawnd";
+ * import { StatusListener } from "@spawnd/spawnd/status";
+ *
+ * await using status = StatusListener.listen({ hostname: "127.0.0.1", port: 9528 });
+ * await using server = await Server.listen({ handler: moduleHandler("./handler.ts") }, status.observer);
+ * status.attach(server);
+ * await server.finished;
+ * ```
+ *
+ * @module
+ */
+
+import { formatPeer } from "./address.ts";
+import { explainListenError, ListenError } from "./listener.ts";
+import { Metrics } from "./metrics.ts";
+import type { Observer } from "./observer.ts";
+import type { Server, ServerStatus } from "./server.ts";
+import type { ConnectionStatus } from "./session.ts";
+import { CONTENT_SECURITY_POLICY, PAGE } from "./status_page.ts";
+
+/** A server at one moment, as `/status.json` has it. */
+export interface Status extends ServerStatus {
+  /** Where it listens. */
+  readonly addresses: readonly string[];
+  /** What connections are served by. */
+  readonly handler: string;
+  /** How long it has been listening. */
+  readonly uptimeSeconds: number;
+  /** Whether it is shutting down. */
+  readonly draining: boolean;
+  /** Whether a client that came now would be served, or could wait for that. */
+  readonly ready: boolean;
+  /** How many children are to wait for clients. */
+  readonly pool: number;
+  /** Memory of the server itself, without its children. */
+  readonly memoryBytes: number;
+  /** Who is being served, in the order of coming. */
+  readonly connections: readonly ConnectionStatus[];
+  /** The last minutes, a value a second, the latest last. */
+  readonly history: History;
+}
+
+/** What the plots show. */
+export interface History {
+  /** Connections that were being served. */
+  readonly active: number[];
+  /** Connections accepted in that second. */
+  readonly accepted: number[];
+  /** The median time to a first byte in that second, in milliseconds; `null` if there was none. */
+  readonly firstByteMs: (number | null)[];
+}
+
+/** So many values of each kind are kept: five minutes. */
+const LONGEST_HISTORY = 300;
+const SAMPLE_MS = 1_000;
+
+/** The status of one server. */
+export class StatusListener implements AsyncDisposable {
+  /** What the server has to be started with. */
+  readonly observer: Observer;
+  readonly #http: Deno.HttpServer<Deno.NetAddr>;
+  readonly #metrics = new Metrics();
+  readonly #history: History = { active: [], accepted: [], firstByteMs: [] };
+  /** Seconds to the first byte of those answered since the last sample. */
+  #answered: number[] = [];
+  #accepted = 0;
+  #sampling: ReturnType<typeof setInterval> | undefined;
+  #server: Server | undefined;
+  #startedAtMs = 0;
+
+  private constructor(options: { hostname: string; port: number }) {
+    const metrics = this.#metrics;
+    this.observer = {
+      spawned: (seconds) => metrics.spawned(seconds),
+      answered: (seconds) => {
+        metrics.answered(seconds);
+        this.#answered.push(seconds);
+      },
+      ended: (seconds) => metrics.ended(seconds),
+    };
+    this.#http = Deno.serve({ ...options, onListen() {} }, (request) => this.#answer(request));
+  }
+
+  /**
+   * Listens; until there is a server to tell of, `/readyz` says 503.
+   *
+   * @throws {ListenError} The address cannot be had.
+   */
+  static listen(options: { hostname: string; port: number }): StatusListener {
+    try {
+      return new StatusListener(options);
+    } catch (error) {
+      throw new ListenError(formatPeer(options), explainListenError(error));
+    }
+  }
+
+  /** Where its page is. */
+  get url(): string {
+    return `http://${formatPeer(this.#http.addr)}/`;
+  }
+
+  /** Tells of this server from now on, which was started with {@linkcode StatusListener.observer}. */
+  attach(server: Server): void {
+    this.#server = server;
+    this.#startedAtMs = performance.now();
+    this.#metrics.attach(server);
+    this.#sampling = setInterval(() => this.#sample(server.status()), SAMPLE_MS);
+  }
+
+  /** Stops listening. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#sampling);
+    await this.#http.shutdown();
+  }
+
+  async #answer({ method, url }: Request): Promise<Response> {
+    const { hostname, pathname } = new URL(url);
+    // A web page elsewhere could give itself a name that leads here, and read what only this machine
+    // is to see (DNS rebinding).
+    if (isLoopback(this.#http.addr.hostname) && !isLoopback(hostname)) {
+      return reply("ask by the name localhost\n", "text/plain", 403);
+    }
+    if (method !== "GET" && method !== "HEAD") {
+      return reply("only GET and HEAD\n", "text/plain", 405, { allow: "GET, HEAD" });
+    }
+    const server = this.#server;
+    switch (pathname) {
+      case "/":
+        return reply(PAGE, "text/html", 200, {
+          "content-security-policy": await CONTENT_SECURITY_POLICY,
+        });
+      case "/status.json":
+        if (server === undefined) break;
+        return reply(JSON.stringify(this.#status(server)), "application/json");
+      case "/metrics":
+        return reply(await this.#metrics.text(), this.#metrics.contentType);
+      case "/healthz":
+        return reply("alive\n");
+      case "/readyz":
+        if (server === undefined) break;
+        if (server.isReady) return reply("ready\n");
+        return reply(server.isDraining ? "draining\n" : "full\n", "text/plain", 503);
+      default:
+        return reply("there is /, /status.json, /metrics, /healthz, /readyz\n", "text/plain", 404);
+    }
+    return reply("starting\n", "text/plain", 503);
+  }
+
+  #status(server: Server): Status {
+    return {
+      addresses: server.names,
+      handler: server.handler,
+      uptimeSeconds: (performance.now() - this.#startedAtMs) / 1000,
+      draining: server.isDraining,
+      ready: server.isReady,
+      ...server.status(),
+      pool: server.poolSize,
+      memoryBytes: Deno.memoryUsage().rss,
+      connections: server.connections(),
+      history: this.#history,
+    };
+  }
+
+  #sample({ active, accepted }: ServerStatus): void {
+    const sorted = this.#answered.sort((a, b) => a - b);
+    const median = sorted[sorted.length >> 1];
+    const { active: actives, accepted: rates, firstByteMs } = this.#history;
+    actives.push(active);
+    rates.push(accepted - this.#accepted);
+    firstByteMs.push(median === undefined ? null : median * 1000);
+    for (const values of [actives, rates, firstByteMs]) {
+      if (values.length > LONGEST_HISTORY) values.shift();
+    }
+    this.#accepted = accepted;
+    this.#answered = [];
+  }
+}
+
+function isLoopback(hostname: string): boolean {
+  return /^(localhost|127\.[\d.]+|\[?::1\]?)$/.test(hostname);
+}
+
+/** A response that no cache keeps and no other site may use. */
+function reply(
+  body: string,
+  type = "text/plain",
+  status = 200,
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(body, {
+    status,
+    headers: {
+      "content-type": type.includes("charset") ? type : `${type}; charset=utf-8`,
+      "cache-control": "no-store",
+      "cross-origin-resource-policy": "same-origin",
+      "x-content-type-options": "nosniff",
+      ...headers,
+    },
+  });
+}

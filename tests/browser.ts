@@ -1,0 +1,128 @@
+/**
+ * The status page in a real browser: `deno task test:browser`. Beside the tests, for it needs Chromium.
+ *
+ * With SCREENSHOTS=folder it keeps pictures of the page there: light, dark, and as wide as a phone.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { ask, receive, send, Spawnd, until } from "./_spawnd.ts";
+
+/** Where Debian's package puts it. */
+const CHROMIUM = "/usr/bin/chromium";
+
+/** A page on which nothing went wrong unseen. */
+async function open(browser: Browser, url: string, more = {}): Promise<[Page, string[]]> {
+  const page = await browser.newPage(more);
+  const complaints: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() !== "log") complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => {
+    if (new URL(request.url()).origin !== new URL(url).origin) complaints.push(request.url());
+  });
+  await page.goto(url);
+  return [page, complaints];
+}
+
+/** The cells of a connection's row, when it has them. */
+const rowOf = (page: Page, id: number) =>
+  page.locator("#connections tr").filter({ has: page.locator(`td:first-child:text-is("${id}")`) });
+
+Deno.test({
+  name: "the status page shows who comes, what they say, and that they go",
+  sanitizeOps: false, // the browser's own
+  sanitizeResources: false,
+  async fn() {
+    const isThere = await Deno.stat(CHROMIUM).then(() => true, () => false);
+    assert(isThere, `${CHROMIUM} is missing: apt-get install chromium`);
+    await using spawnd = await Spawnd.start(
+      ...["--status", "0", "--warm", "2", "--max-per-source", "3", "--", "cat"],
+    );
+    const [, url] = await until("its status", () => /^spawnd status on (.+)$/m.exec(spawnd.stdout));
+    const browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: ["--no-sandbox", "--disable-gpu"],
+    });
+    try {
+      const [page, complaints] = await open(browser, url!);
+      await page.getByText("serving", { exact: true }).waitFor();
+      await page.getByText("Nobody is connected.").waitFor();
+
+      const conn = await spawnd.connect();
+      await send(conn, "hello");
+      await receive(conn, 5);
+      const { pid } = await spawnd.record({ message: "open", id: 1 });
+      const row = rowOf(page, 1);
+      await row.getByText(`${pid}`).waitFor();
+      const { port } = conn.localAddr as Deno.NetAddr;
+      assertMatch(await row.innerText(), new RegExp(`127\\.0\\.0\\.1:${port}\\s.*warm\\s`));
+      await row.getByText("5 B").first().waitFor();
+      await send(conn, new Uint8Array(11_995));
+      await receive(conn, 11_995);
+      await row.getByText("12.0 kB").first().waitFor();
+
+      const others = [await spawnd.connect(), await spawnd.connect()];
+      await ask(spawnd.port, "refused"); // the fourth of its source
+      await page.locator("#refused div").filter({ hasText: /source-limit\s*1/ }).waitFor();
+      await page.waitForFunction(() =>
+        // deno-lint-ignore no-explicit-any
+        (globalThis as any).document.querySelector("#active path").getAttribute("d") !== ""
+      );
+      await keepPictures(browser, url!);
+
+      conn.close();
+      await row.waitFor({ state: "detached" });
+      for (const other of others) other.close();
+      await page.getByText("Nobody is connected.").waitFor();
+      assertEquals(complaints, []);
+
+      await spawnd.stop();
+      await page.getByText(/does not answer: this is how it was at/).waitFor();
+      assert(complaints.every((text) => text.includes("ERR_CONNECTION_REFUSED")), `${complaints}`);
+    } finally {
+      await browser.close();
+    }
+  },
+});
+
+Deno.test({
+  name: "the status page fits a phone, and scrolls nothing but the table",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
+    const [, url] = await until("its status", () => /^spawnd status on (.+)$/m.exec(spawnd.stdout));
+    const browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: ["--no-sandbox", "--disable-gpu"],
+    });
+    try {
+      const [page] = await open(browser, url!, { viewport: { width: 360, height: 740 } });
+      await page.getByText("serving", { exact: true }).waitFor();
+      const width = await page.evaluate(() =>
+        // deno-lint-ignore no-explicit-any
+        (globalThis as any).document.documentElement.scrollWidth
+      );
+      assert(width <= 360, `${width} px wide`);
+    } finally {
+      await browser.close();
+    }
+  },
+});
+
+async function keepPictures(browser: Browser, url: string): Promise<void> {
+  const folder = Deno.env.get("SCREENSHOTS");
+  if (!folder) return;
+  const kinds = { light: {}, dark: {}, phone: { viewport: { width: 360, height: 740 } } };
+  for (const [name, more] of Object.entries(kinds)) {
+    const colorScheme = name === "dark" ? "dark" : "light";
+    const [page] = await open(browser, url, { colorScheme, ...more });
+    await page.getByText("serving", { exact: true }).waitFor();
+    await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+    await page.close();
+  }
+}

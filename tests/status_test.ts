@@ -1,0 +1,271 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Status } from "../lib/status.ts";
+import {
+  ask,
+  assertAddsUp,
+  connectFrom,
+  connectToReset,
+  receive,
+  receiveAll,
+  send,
+  Spawnd,
+  testWith,
+  text,
+  until,
+  within,
+} from "./_spawnd.ts";
+
+/** Where a server's status is. */
+async function statusOf(spawnd: Spawnd): Promise<URL> {
+  const found = await until("its status", () => /^spawnd status on (.+)$/m.exec(spawnd.stdout));
+  return new URL(found[1]!);
+}
+
+async function get(url: URL, path: string, init: RequestInit = {}) {
+  const response = await within(path, fetch(new URL(path, url), init));
+  return { code: response.status, headers: response.headers, body: await response.text() };
+}
+
+async function dataOf(url: URL): Promise<Status> {
+  return JSON.parse((await get(url, "/status.json")).body);
+}
+
+/** The metrics, by their names with labels. */
+async function metricsOf(url: URL): Promise<Record<string, number>> {
+  const { body } = await get(url, "/metrics");
+  const lines = body.split("\n").filter((line) => line && !line.startsWith("#"));
+  return Object.fromEntries(lines.map((line) => {
+    const [, name, value] = /^(.+) (\S+)$/.exec(line)!;
+    return [name!, Number(value)];
+  }));
+}
+
+Deno.test("the status listener answers what it has and says what it has not", async () => {
+  await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
+  const url = await statusOf(spawnd);
+  assertEquals(url.hostname, "127.0.0.1");
+  const page = await get(url, "/");
+  assertEquals([page.code, page.headers.get("content-type")], [200, "text/html; charset=utf-8"]);
+  assertMatch(page.headers.get("content-security-policy")!, /^default-src 'none'; .*sha256-/);
+  assert(
+    !/https?:|src=|url\(/.test(page.body.replace(/data:,/, "")),
+    "it asks for nothing outside",
+  );
+  assertEquals((await get(url, "/healthz")).body, "alive\n");
+  assertEquals((await get(url, "/readyz")).body, "ready\n");
+  assertEquals((await get(url, "/status.json")).headers.get("cache-control"), "no-store");
+  assertMatch((await get(url, "/metrics")).headers.get("content-type")!, /^text\/plain; version=0/);
+  assertEquals((await get(url, "/nothing")).code, 404);
+  assertEquals((await get(url, "/", { method: "HEAD" })).code, 200);
+  const posted = await get(url, "/", { method: "POST", body: "x" });
+  assertEquals([posted.code, posted.headers.get("allow")], [405, "GET, HEAD"]);
+});
+
+Deno.test("status.json has every connection, with what it has carried", async () => {
+  await using spawnd = await Spawnd.start("--status", "0", "--warm", "2", "--", "cat");
+  const url = await statusOf(spawnd);
+  using conn = await spawnd.connect();
+  await send(conn, "hello");
+  await receive(conn, 5);
+  const { pid } = await spawnd.record({ message: "open", id: 1 });
+  const status = await until("a sample", async () => {
+    const status = await dataOf(url);
+    return status.history.firstByteMs.some(Boolean) && status;
+  });
+  const { connections: [connection], history, uptimeSeconds, memoryBytes, ...numbers } = status;
+  const { port } = conn.localAddr as Deno.NetAddr;
+  const { seconds, idleSeconds, ...facts } = connection!;
+  assertEquals(facts, {
+    id: 1,
+    client: `127.0.0.1:${port}`,
+    pid: pid as number,
+    start: "warm",
+    bytesIn: 5,
+    bytesOut: 5,
+  });
+  assert(seconds > 0 && seconds < 60 && idleSeconds <= seconds);
+  assert(uptimeSeconds >= seconds && memoryBytes > 1e7);
+  assertEquals<unknown>({ ...numbers, warm: 2, spawned: 3 }, {
+    addresses: [`127.0.0.1:${spawnd.port}`],
+    handler: "cat",
+    draining: false,
+    ready: true,
+    pool: 2,
+    accepted: 1,
+    active: 1,
+    waiting: 0,
+    served: 0,
+    failed: 0,
+    refused: {
+      "denied": 0,
+      "source-limit": 0,
+      "source-rate": 0,
+      "busy": 0,
+      "handshake": 0,
+      "left": 0,
+    },
+    warm: 2,
+    spawned: 3,
+    unspawned: 0,
+    killed: { SIGTERM: 0, SIGKILL: 0 },
+    bytesIn: 5,
+    bytesOut: 5,
+  });
+  const { active, accepted, firstByteMs } = history;
+  assertEquals([accepted.length, firstByteMs.length], [active.length, active.length]);
+  assertEquals([active.at(-1), accepted.reduce((a, b) => a + b)], [1, 1]);
+});
+
+Deno.test("metrics, status.json and the log agree after clients of every kind", async () => {
+  // It answers, and does not end by itself: half of them need a signal, some of these SIGKILL.
+  const program =
+    `head -c 5; case $$ in *[02468]) exec cat;; *5) trap "" TERM; exec sleep 60;; esac; exec sleep 60`;
+  await using spawnd = await Spawnd.start(
+    ...["--status", "0", "--warm", "2", "--kill-timeout", "0.2", "--eof-timeout", "0.2"],
+    ...["--max-per-source", "6", "--deny", "127.0.0.9/32", "--", "sh", "-c", program],
+  );
+  const url = await statusOf(spawnd);
+  for (let round = 0; round < 3; round++) {
+    await Promise.all([
+      ...Array.from({ length: 4 }, () => ask(spawnd.port, "hello, server")),
+      connectToReset(spawnd.port).then((reset) => reset()),
+      connectFrom("127.0.0.9", spawnd.port).then((socket) =>
+        new Promise((resolve) => socket.once("close", resolve).resume())
+      ),
+    ]);
+  }
+  const held = await Promise.all(Array.from({ length: 6 }, () => spawnd.connect()));
+  for (const conn of held) await send(conn, "0123456789");
+  for (const conn of held) assertEquals(text(await receive(conn, 5)), "01234");
+  using seventh = await spawnd.connect();
+  await receiveAll(seventh);
+  for (const conn of held) conn.close();
+
+  // Who resets before being accepted is nobody's: 18 sessions, and up to three more.
+  await until("all of them to be over", async () => {
+    const { active, accepted, served } = await dataOf(url);
+    const ended = spawnd.records({ message: "end" }).length;
+    return active === 0 && served >= 18 && accepted === served + 4 && ended === served;
+  });
+  const [status, metrics] = [await dataOf(url), await metricsOf(url)];
+  const ends = spawnd.records({ message: "end" });
+  const sum = (key: string) => ends.reduce((sum, record) => sum + Number(record[key]), 0);
+  const refusals = (reason: string) => spawnd.records({ message: "refused", reason }).length;
+
+  assertEquals([status.bytesIn, status.bytesOut], [sum("in"), sum("out")]);
+  assertEquals(status.refused["denied"], 3);
+  assertEquals(refusals("denied"), 3);
+  assertEquals(status.refused["source-limit"], 1);
+  assertEquals(refusals("source-limit"), 1);
+  assert(status.killed.SIGTERM > 0, "a child had to be sent SIGTERM");
+  assertEquals(metrics, {
+    ...metrics,
+    spawnd_connections_accepted_total: status.accepted,
+    spawnd_connections_served_total: ends.length,
+    spawnd_connections_failed_total: 0,
+    'spawnd_connections_refused_total{reason="denied"}': 3,
+    'spawnd_connections_refused_total{reason="source-limit"}': 1,
+    'spawnd_connections_refused_total{reason="busy"}': 0,
+    spawnd_connections_active: 0,
+    spawnd_connections_waiting: 0,
+    spawnd_received_bytes_total: status.bytesIn,
+    spawnd_sent_bytes_total: status.bytesOut,
+    spawnd_children_failed_total: 0,
+    'spawnd_children_killed_total{signal="SIGTERM"}': status.killed.SIGTERM,
+    'spawnd_children_killed_total{signal="SIGKILL"}': status.killed.SIGKILL,
+    spawnd_session_duration_seconds_count: ends.length,
+    spawnd_first_byte_duration_seconds_count: ends.filter(({ out }) => Number(out) > 0).length,
+    spawnd_spawn_duration_seconds_count: metrics["spawnd_children_spawned_total"],
+  });
+  const seconds = metrics["spawnd_session_duration_seconds_sum"]!;
+  assert(Math.abs(seconds - sum("seconds")) < 0.05, `${seconds} s, and ${sum("seconds")} s`);
+  assertAddsUp(await spawnd.status());
+  await spawnd.stop(); // by its ladder: its idle children do not end by themselves
+});
+
+testWith("promtool", "prometheus", "promtool finds nothing wrong with the metrics", async () => {
+  await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
+  await ask(spawnd.port, "hello");
+  const { body } = await get(await statusOf(spawnd), "/metrics");
+  const promtool = new Deno.Command("promtool", {
+    args: ["check", "metrics"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  await new Response(body).body!.pipeTo(promtool.stdin);
+  const { code, stdout, stderr } = await promtool.output();
+  assertEquals([code, text(stdout), text(stderr)], [0, "", ""]);
+});
+
+Deno.test("a server is not ready when it is full or draining, and alive all the while", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--status", "0", "--max-connections", "1", "--queue", "1", "--", "cat"],
+  );
+  const url = await statusOf(spawnd);
+  const readiness = async () => {
+    const { code, body } = await get(url, "/readyz");
+    assertEquals((await get(url, "/healthz")).code, 200);
+    return `${code} ${body}`;
+  };
+  using first = await spawnd.connect();
+  await spawnd.record({ message: "open", id: 1 });
+  assertEquals(await readiness(), "200 ready\n");
+  using second = await spawnd.connect();
+  await spawnd.record({ message: "waiting", id: 2 });
+  assertEquals(await readiness(), "503 full\n");
+  second.close();
+  await until("room", async () => await readiness() === "200 ready\n");
+  spawnd.kill("SIGTERM");
+  await spawnd.record({ message: "draining" });
+  assertEquals(await readiness(), "503 draining\n");
+  assertEquals((await dataOf(url)).draining, true);
+  first.close();
+  assertEquals((await spawnd.ended()).code, 0);
+});
+
+Deno.test("with --queue 0, a server is not ready when its last place is taken", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--status", "0", "--max-connections", "1", "--queue", "0", "--", "cat"],
+  );
+  using _first = await spawnd.connect();
+  await spawnd.record({ message: "open", id: 1 });
+  assertEquals((await get(await statusOf(spawnd), "/readyz")).code, 503);
+});
+
+Deno.test("a page that gave itself a name for this machine learns nothing", async () => {
+  await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
+  const { port } = await statusOf(spawnd);
+  const request = async (host: string) => {
+    using conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    await send(conn, `GET /status.json HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    return text(await receiveAll(conn)).split("\r\n")[0];
+  };
+  assertEquals(await request(`evil.example:${port}`), "HTTP/1.1 403 Forbidden");
+  for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`]) {
+    assertEquals(await request(host), "HTTP/1.1 200 OK");
+  }
+});
+
+Deno.test("a status address that cannot be had is said in a line", async () => {
+  await using first = await Spawnd.start("--status", "0", "--", "cat");
+  const { port } = await statusOf(first);
+  const cases: [string[], string[], RegExp][] = [
+    [["--allow-net", "--allow-run"], ["--status", port], /Cannot listen on .*: the port is taken/],
+    [["--allow-net", "--allow-run"], ["--status", "x:y"], /--status takes a port, or an address/],
+    [["--allow-net", "--allow-run"], ["--status", "65536"], /--status takes a port, or an address/],
+    [
+      ["--allow-net=127.0.0.1:0", "--allow-run"],
+      ["--status", "127.0.0.1:9"],
+      /does not allow telling its status on 127\.0\.0\.1:9: add --allow-net/,
+    ],
+  ];
+  for (const [permissions, args, message] of cases) {
+    await using spawnd = Spawnd.runWith(
+      permissions,
+      ...["--host", "127.0.0.1", "--port", "0", ...args, "--", "cat"],
+    );
+    assert((await spawnd.ended()).code > 0);
+    assertMatch(spawnd.lines[0]!, message);
+  }
+});
