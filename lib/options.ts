@@ -295,10 +295,9 @@ function readNumber(text: string, takes: "N" | "SECONDS", [min, max]: Range): nu
 
 /** An address and a port, or a port of the loopback; `undefined` if it is neither. */
 function readAddress(text: string): CommandLine["status"] {
-  const [, host, hostname = host ?? "127.0.0.1", digits = ""] =
-    /^(?:(\[(.+)\]|[^:]+):)?(\d+)$/.exec(text) ?? [];
+  const [, ipv6, other, digits = ""] = /^(?:(?:\[(.+)\]|([^:[\]]+)):)?(\d+)$/.exec(text) ?? [];
   const port = readNumber(digits, "N", RANGES.port);
-  return port === undefined ? undefined : { hostname, port };
+  return port === undefined ? undefined : { hostname: ipv6 ?? other ?? "127.0.0.1", port };
 }
 
 /** What an option takes, in words. */

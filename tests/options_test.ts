@@ -75,6 +75,22 @@ Deno.test("a first word that is a module gets the words after it, options and --
   assertEquals(handler.warm, 8);
 });
 
+Deno.test("a status address is a port of the loopback, or an address and a port", () => {
+  const cases: Record<string, [string, number]> = {
+    "9528": ["127.0.0.1", 9528],
+    "0.0.0.0:80": ["0.0.0.0", 80],
+    "localhost:0": ["localhost", 0],
+    "[::1]:65535": ["::1", 65535],
+  };
+  for (const [text, [hostname, port]] of Object.entries(cases)) {
+    assertEquals(parseCommandLine(["--status", text]).status, { hostname, port });
+  }
+  for (const text of ["", "x", ":80", "::1:80", "[::1]", "[]:80", "host:", "1:65536", "-1"]) {
+    assertThrows(() => parseCommandLine(["--status", text]), UsageError, "--status takes a port");
+  }
+  assertEquals(parseCommandLine([]).status, undefined);
+});
+
 Deno.test("no Deno child may ask for a permission or is given one", () => {
   for (const words of [[], ["handler.ts"]]) {
     const { args } = parseCommandLine(words).server.handler;
