@@ -23,7 +23,7 @@ async function areGone(pids: number[]): Promise<void> {
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`${signal} ends an idle server with exit code 0 and no child left`, async () => {
-    await using spawnd = await Spawnd.start();
+    await using spawnd = await Spawnd.start("--warm", "4");
     const children = await warmChildren(spawnd, 4);
     assertEquals((await spawnd.stop(signal)).code, 0);
     assert(!children.some(isAlive));
@@ -109,7 +109,7 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
 }
 
 Deno.test("Ctrl-C, which reaches the children too, is no failure of theirs", async () => {
-  await using spawnd = await Spawnd.start();
+  await using spawnd = await Spawnd.start("--warm", "4");
   const children = await warmChildren(spawnd, 4);
   for (const child of children) Deno.kill(child, "SIGINT");
   await until(
@@ -138,7 +138,7 @@ for (const signal of ["SIGUSR2", "SIGUSR1"] as const) {
 }
 
 Deno.test("SIGKILL of the server leaves no child, idle or serving", async () => {
-  await using spawnd = await Spawnd.start();
+  await using spawnd = await Spawnd.start("--warm", "4");
   await warmChildren(spawnd, 4);
   using conn = await spawnd.connect();
   await send(conn, "hello");
