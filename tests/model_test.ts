@@ -1,0 +1,233 @@
+/**
+ * The lesson in docs/model.md: whatever it refers to is there, its picture is one, and the traps
+ * that no other test shows are shown here.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  ask,
+  childrenOf,
+  isAlive,
+  receive,
+  receiveAll,
+  send,
+  Spawnd,
+  text,
+  until,
+} from "./_spawnd.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const DOCS = new URL("docs/", ROOT);
+const MODEL = await Deno.readTextFile(new URL("model.md", DOCS));
+const PICTURE = await Deno.readTextFile(new URL("model.svg", DOCS));
+
+/** Whether a formatted file declares `name`, or a class `Class` and in it `member`. */
+function declares(source: string, identifier: string): boolean {
+  const [name, member] = identifier.split(".");
+  const declaration = `^(?:[a-z]+ )+${name}\\b`;
+  if (member === undefined) return new RegExp(declaration, "m").test(source);
+  const [body = ""] = new RegExp(`${declaration}[^]*?^}`, "m").exec(source) ?? [];
+  return new RegExp(`^  (?:[a-z]+ )*${member}\\b`, "m").test(body);
+}
+
+const TEST = /\b(?:Deno\.test|test\w+)\(\s*(?:"[^"\n]*",\s*)*(["`])([^\n]+?)\1,\s*(?:async )?\(/g;
+
+/** Whether a file has a test of this name; `${…}` in one stands for a string of the same file. */
+function hasTest(source: string, name: string): boolean {
+  return [...source.matchAll(TEST)].some(([, , declared]) => {
+    const pattern = declared!.split(/\$\{\w+\}/).map(RegExp.escape).join("(.+)");
+    const match = new RegExp(`^${pattern}$`).exec(name);
+    return match?.slice(1).every((part) => source.includes(`"${part}"`));
+  });
+}
+
+const LINK = /\[([^\]]+)\]\(([^)\s]+)\)/g;
+
+/**
+ * The references of a document that lead nowhere. A link labelled with code is to an identifier of
+ * that file; one to a test file, labelled with words, is to a test; any other is to a file. A word
+ * that looks like a path of a file is one from the root of the repository.
+ */
+async function deadReferences(markdown: string): Promise<string[]> {
+  const dead: string[] = [];
+  const read = (path: string, base: URL) =>
+    Deno.readTextFile(new URL(path, base)).catch(() => void dead.push(`no file ${path}`));
+  for (const [, label, path] of markdown.matchAll(LINK)) {
+    const source = await read(path!, DOCS);
+    if (source === undefined) continue;
+    const identifier = /^`(.*)`$/.exec(label!)?.[1];
+    if (identifier !== undefined) {
+      if (!declares(source, identifier)) dead.push(`no ${identifier} in ${path}`);
+    } else if (path!.endsWith("_test.ts")) {
+      if (!hasTest(source, label!)) dead.push(`no test "${label}" in ${path}`);
+    }
+  }
+  const words = markdown.replaceAll(LINK, "$1");
+  for (const [path] of words.matchAll(/(?<![\w./-])[\w./-]*\w\.(?:ts|c|md|json|svg)\b/g)) {
+    if (!path.startsWith("/")) await read(path, ROOT);
+  }
+  return dead;
+}
+
+Deno.test("docs/model.md refers to files, names and tests that are there", async () => {
+  assertEquals(await deadReferences(MODEL), []);
+});
+
+Deno.test("every trap in docs/model.md has its wrong C and its test", () => {
+  const [, chapter] = /^## The traps.*?\n(.*?)^## /ms.exec(MODEL)!;
+  const traps = chapter!.split(/^### /m).slice(1);
+  assert(traps.length >= 9, `${traps.length} traps`);
+  const incomplete = traps.filter((trap) =>
+    !/^```c\n/m.test(trap) || !/\]\(\.\.\/tests\/\w+_test\.ts\)/.test(trap)
+  );
+  assertEquals(incomplete, []);
+});
+
+Deno.test("a reference that leads nowhere is found", async () => {
+  const good = [
+    "[`Server`](../lib/server.ts) [`Server.#accept`](../lib/server.ts) bench/fork_server.c",
+    "[`reap`](../bench/fork_server.c) [`LINGER_MS`](../lib/client.ts) [there](model.svg)",
+    "[a client that says nothing gets nothing](../tests/counter_test.ts) /tmp/of_yours.ts",
+    "[SIGINT ends an idle server with exit code 0 and no child left](../tests/signals_test.ts)",
+  ];
+  assertEquals(await deadReferences(good.join("\n")), []);
+  const bad = [
+    "[`Servers`](../lib/server.ts)",
+    "[`Server.accept`](../lib/server.ts)",
+    "[`Networks.#accept`](../lib/server.ts)",
+    "[`Server.#accept`](../lib/listener.ts)",
+    "[`saved`](../bench/fork_server.c)",
+    "[the server](../lib/servers.ts)",
+    "[a client that says nothing gets](../tests/counter_test.ts)",
+    "[a client that says nothing gets nothing](../tests/relay_test.ts)",
+    "[SIGHUP ends an idle server with exit code 0 and no child left](../tests/signals_test.ts)",
+    "`lib/servers.ts`",
+    "    deno run servers.ts",
+  ];
+  for (const reference of bad) {
+    assertEquals((await deadReferences(reference)).length, 1, reference);
+  }
+});
+
+/** What keeps a text from being a picture that stands alone. */
+function faultsIn(svg: string): string[] {
+  const faults: string[] = [];
+  const open: string[] = [];
+  const tag = /<(\/?)([\w:-]+)(?:\s+[\w:-]+="[^"<]*")*\s*(\/?)>/g;
+  const rest = svg.replace(/<!--.*?-->/gs, "").replace(tag, (_, end, name, empty) => {
+    if (!end && !empty) open.push(name);
+    if (end && open.pop() !== name) faults.push(`</${name}> where another element is open`);
+    return "";
+  });
+  if (open.length > 0) faults.push(`<${open.at(-1)}> is not closed`);
+  if (/[<>]/.test(rest)) faults.push("a tag that is none");
+  if (/&(?!\w+;)/.test(svg)) faults.push("a bare &");
+  if (/href|src=|@import|url\((?!#)|<(?:script|image|foreignObject)\b/.test(svg)) {
+    faults.push("something from elsewhere");
+  }
+  for (const [, id] of svg.matchAll(/url\(#([^)]*)\)/g)) {
+    if (!svg.includes(` id="${id}"`)) faults.push(`no element ${id}`);
+  }
+  for (const [, size] of svg.matchAll(/(\d+)px/g)) {
+    if (Number(size) < 12) faults.push(`letters of ${size} px`);
+  }
+  return faults;
+}
+
+Deno.test("docs/model.svg is well-formed, stands alone, and is made for light and dark", () => {
+  assertEquals(faultsIn(PICTURE), []);
+  const [root] = /^<svg [^>]*>/.exec(PICTURE)!;
+  assert(/ role="img"/.test(root) && / aria-label="[^"]{20,}"/.test(root), root);
+  assert(PICTURE.includes("@media (prefers-color-scheme: dark)"));
+  assert(MODEL.includes("](model.svg)"));
+});
+
+Deno.test("a picture that is broken or needs something from elsewhere is found", () => {
+  assertEquals(faultsIn('<svg a="b"><!-- < --><g/><text>1 &lt; 2</text></svg>'), []);
+  const broken = [
+    "<svg><g></svg>",
+    "<svg><text></g></svg>",
+    "<svg><text>1 < 2</text></svg>",
+    "<svg><g a=b/></svg>",
+    "<svg><text>a & b</text></svg>",
+    '<svg><use href="other.svg"/></svg>',
+    "<svg><style>@import 'a.css';</style></svg>",
+    '<svg><g fill="url(#none)"/></svg>',
+    "<svg><style>text { font: 9px serif; }</style></svg>",
+  ];
+  for (const svg of broken) assert(faultsIn(svg).length > 0, svg);
+});
+
+/** Connects, and sees that it is served. */
+async function connectServed(spawnd: Spawnd): Promise<Deno.TcpConn> {
+  const conn = await spawnd.connect();
+  await send(conn, "x");
+  assertEquals(text(await receive(conn, 1)), "x");
+  return conn;
+}
+
+Deno.test("a child that ends while another one lives is reaped, and the server goes on", async () => {
+  await using spawnd = await Spawnd.start("--", "cat");
+  using _lasting = await connectServed(spawnd);
+  const children = childrenOf(spawnd.pid);
+  assertEquals(text(await ask(spawnd.port, "one")), "one");
+  await until("the other one to be reaped", () => childrenOf(spawnd.pid).length === 1);
+  assertEquals(childrenOf(spawnd.pid), children);
+  assertEquals(text(await ask(spawnd.port, "two")), "two");
+});
+
+Deno.test("children that end all at once, while the server cannot look, are all reaped", async () => {
+  await using spawnd = await Spawnd.start("--", "cat");
+  const conns = await Promise.all(Array.from({ length: 20 }, () => connectServed(spawnd)));
+  const children = childrenOf(spawnd.pid);
+  spawnd.kill("SIGSTOP");
+  for (const child of children) Deno.kill(child, "SIGKILL");
+  await until("their end", () => !children.some(isAlive));
+  assertEquals(childrenOf(spawnd.pid).length, 20, "zombies, and one pending SIGCHLD for all");
+  spawnd.kill("SIGCONT");
+  await until("all to be reaped", () => childrenOf(spawnd.pid).length === 0);
+  for (const conn of conns) conn.close();
+  const reaped = () => spawnd.records({ message: "end", exit: "SIGKILL" }).length === 20;
+  await until("twenty records", reaped);
+});
+
+/** What a process has open, by descriptor (Linux: proc(5)). */
+function filesOf(pid: number): [descriptor: string, file: string][] {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].flatMap(({ name }) => {
+    try {
+      return [[name, Deno.readLinkSync(`/proc/${pid}/fd/${name}`)]];
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return []; // closed meanwhile
+      throw error;
+    }
+  });
+}
+
+Deno.test("a child has the ends of its own two pipes, and nothing else that its server has", async () => {
+  await using spawnd = await Spawnd.start("--", "cat");
+  using first = await connectServed(spawnd);
+  using _second = await connectServed(spawnd);
+  const files = new Set(filesOf(spawnd.pid).map(([, file]) => file));
+  for (const [, file] of filesOf(Deno.pid)) files.delete(file); // what all inherit
+  for (const child of childrenOf(spawnd.pid)) {
+    const shared = filesOf(child).filter(([, file]) => files.has(file));
+    assertEquals(shared.map(([descriptor]) => descriptor), ["0", "1"]);
+  }
+  await first.closeWrite();
+  assertEquals(text(await receiveAll(first)), "", "its input ends, though a child came later");
+});
+
+Deno.test("a client that does not read what its child writes holds up nobody else", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--", "sh", "-c", `read -r count; exec head -c "$count" /dev/zero`],
+  );
+  using slow = await spawnd.connect();
+  await send(slow, "100000000\n");
+  const { pid } = await spawnd.record({ message: "open" });
+  const isHeldBack = () => /pipe_write$/.test(Deno.readTextFileSync(`/proc/${pid}/wchan`));
+  await until("its child to be held back", isHeldBack);
+  for (let client = 0; client < 5; client++) {
+    assertEquals((await ask(spawnd.port, "1000\n")).length, 1000);
+  }
+  assert(isHeldBack());
+});
