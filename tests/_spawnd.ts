@@ -363,17 +363,23 @@ export async function connectFrom(localAddress: string, port: number): Promise<n
   return socket;
 }
 
-/** A test that needs a program beyond Deno: without it, it is ignored, and its name says what to install. */
+/**
+ * A test that needs programs beyond Deno, and the Debian packages that bring them, each separated by
+ * spaces. Without them it is ignored, and its name says what to install.
+ */
 export function testWith(
-  program: string,
-  debianPackage: string,
+  programs: string,
+  debianPackages: string,
   name: string,
   fn: () => Promise<void>,
 ): void {
-  const look = new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" });
+  const areThere = programs.split(" ").every((program) =>
+    new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" })
+      .outputSync().success
+  );
   Deno.test({
-    name: `${name} (needs ${program}: apt-get install ${debianPackage})`,
-    ignore: !look.outputSync().success,
+    name: `${name} (needs ${programs}: apt-get install ${debianPackages})`,
+    ignore: !areThere,
     fn,
   });
 }

@@ -3,7 +3,17 @@ import { parseAll } from "@std/yaml";
 import { LINGER_MS } from "../lib/client.ts";
 import { parseCommandLine } from "../lib/options.ts";
 import { resolveSettings, type Settings } from "../lib/settings.ts";
-import { ask, descriptorsOf, receive, send, Spawnd, text, until, within } from "./_spawnd.ts";
+import {
+  ask,
+  descriptorsOf,
+  receive,
+  send,
+  Spawnd,
+  testWith,
+  text,
+  until,
+  within,
+} from "./_spawnd.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const read = (name: string) => Deno.readTextFile(`${ROOT}deploy/${name}`);
@@ -13,19 +23,13 @@ const DOCKERFILE = await read("Dockerfile");
 const KUBERNETES = await read("kubernetes.yaml");
 const README = await read("README.md");
 
-/** Runs a command to its end; one that is missing is named together with its Debian package. */
+/** Runs a command to its end. */
 async function run(
-  debianPackage: string,
   [command, ...args]: readonly string[],
   options: Deno.CommandOptions = {},
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  try {
-    const { code, ...output } = await new Deno.Command(command!, { ...options, args }).output();
-    return { code, stdout: text(output.stdout), stderr: text(output.stderr) };
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Error(`There is no ${command}: apt-get install ${debianPackage}`);
-  }
+  const { code, ...output } = await new Deno.Command(command!, { ...options, args }).output();
+  return { code, stdout: text(output.stdout), stderr: text(output.stderr) };
 }
 
 /** A folder that goes at the end, whatever has become read-only in it. */
@@ -34,7 +38,7 @@ async function makeFolder(): Promise<AsyncDisposable & { path: string }> {
   return {
     path,
     async [Symbol.asyncDispose]() {
-      await run("coreutils", ["chmod", "-R", "u+w", path]);
+      await run(["chmod", "-R", "u+w", path]);
       await Deno.remove(path, { recursive: true });
     },
   };
@@ -118,38 +122,47 @@ function installed(unit: string): string {
 /** Asks systemd, and asserts that it has nothing to say. */
 async function verify(unit: string): Promise<void> {
   const command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit];
-  assertEquals(await run("systemd", command), { code: 0, stdout: "", stderr: "" });
+  assertEquals(await run(command), { code: 0, stdout: "", stderr: "" });
 }
 
-Deno.test("systemd accepts the unit, and finds hardly anything that it leaves open", async () => {
-  await using folder = await makeFolder();
-  const unit = `${folder.path}/spawnd.service`;
-  await Deno.writeTextFile(unit, installed(UNIT));
-  await run("procps", ["kill", "-0", `${Deno.pid}`]); // ExecReload's
-  await verify(unit);
-  const command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", unit];
-  const { code, stdout } = await run("systemd", command);
-  assertEquals(code, 0, stdout);
-  // It would be one thing less, but nothing that compiles while it runs could start.
-  assert(!/^MemoryDenyWriteExecute=/m.test(UNIT));
-});
+testWith(
+  "systemd-analyze",
+  "procps systemd",
+  "systemd accepts the unit, and finds hardly anything that it leaves open",
+  async () => {
+    await using folder = await makeFolder();
+    const unit = `${folder.path}/spawnd.service`;
+    await Deno.writeTextFile(unit, installed(UNIT));
+    await verify(unit);
+    const command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", unit];
+    const { code, stdout } = await run(command);
+    assertEquals(code, 0, stdout);
+    // It would be one thing less, but nothing that compiles while it runs could start.
+    assert(!/^MemoryDenyWriteExecute=/m.test(UNIT));
+  },
+);
 
-Deno.test("systemd accepts the unit as a template, with a server for every core", async () => {
-  await using folder = await makeFolder();
-  const template = `${folder.path}/spawnd@.service`;
-  await Deno.writeTextFile(template, installed(UNIT));
-  await Deno.mkdir(`${template}.d`);
-  await Deno.writeTextFile(`${template}.d/per_core.conf`, installed(PER_CORE));
-  await verify(template.replace("@", "@2"));
+testWith(
+  "systemd-analyze",
+  "procps systemd",
+  "systemd accepts the unit as a template, with a server for every core",
+  async () => {
+    await using folder = await makeFolder();
+    const template = `${folder.path}/spawnd@.service`;
+    await Deno.writeTextFile(template, installed(UNIT));
+    await Deno.mkdir(`${template}.d`);
+    await Deno.writeTextFile(`${template}.d/per_core.conf`, installed(PER_CORE));
+    await verify(template.replace("@", "@2"));
 
-  const [reset, command] = valuesOf(PER_CORE, "ExecStart");
-  assertEquals(reset, "");
-  const [one, two] = ["1", "2"].map((instance) =>
-    settingsOf(optionsIn(command!.replaceAll("%i", instance).split(" ")))
-  );
-  assertEquals([one!.reusePort, one!.port], [true, two!.port]);
-  assertEquals([one!.statusPort, two!.statusPort], [9531, 9532]);
-});
+    const [reset, command] = valuesOf(PER_CORE, "ExecStart");
+    assertEquals(reset, "");
+    const [one, two] = ["1", "2"].map((instance) =>
+      settingsOf(optionsIn(command!.replaceAll("%i", instance).split(" ")))
+    );
+    assertEquals([one!.reusePort, one!.port], [true, two!.port]);
+    assertEquals([one!.statusPort, two!.statusPort], [9531, 9532]);
+  },
+);
 
 Deno.test("the unit's limits leave room for all that its options let in", async () => {
   const settings = settingsOf(optionsIn(UNIT_COMMAND));
@@ -180,7 +193,7 @@ Deno.test("the unit's limits leave room for all that its options let in", async 
 
 /** The system calls in systemd's sets, each set with those it includes. */
 async function systemCalls(): Promise<(set: string) => string[]> {
-  const { stdout } = await run("systemd", ["systemd-analyze", "syscall-filter"]);
+  const { stdout } = await run(["systemd-analyze", "syscall-filter"]);
   const sets = new Map<string, string[]>();
   for (const [, set, lines] of stdout.matchAll(/^(@[\w-]+)\n((?: .*\n?)+)/gm)) {
     sets.set(
@@ -193,34 +206,38 @@ async function systemCalls(): Promise<(set: string) => string[]> {
   return expand;
 }
 
-Deno.test("the unit lets through every system call of the server and its children", async () => {
-  const expand = await systemCalls();
-  const allowed = new Set<string>();
-  for (const filter of valuesOf(UNIT, "SystemCallFilter")) {
-    for (const name of filter.replace(/^~/, "").split(" ").flatMap(expand)) {
-      if (filter.startsWith("~")) allowed.delete(name);
-      else allowed.add(name);
+testWith(
+  "strace systemd-analyze",
+  "strace systemd",
+  "the unit lets through every system call of the server and its children",
+  async () => {
+    const expand = await systemCalls();
+    const allowed = new Set<string>();
+    for (const filter of valuesOf(UNIT, "SystemCallFilter")) {
+      for (const name of filter.replace(/^~/, "").split(" ").flatMap(expand)) {
+        if (filter.startsWith("~")) allowed.delete(name);
+        else allowed.add(name);
+      }
     }
-  }
-  // SQLite, with which Deno caches, and only where root runs it.
-  if (Deno.uid() === 0) allowed.add("fchown");
+    // SQLite, with which Deno caches, and only where root runs it.
+    if (Deno.uid() === 0) allowed.add("fchown");
 
-  await using folder = await makeFolder();
-  const trace = `${folder.path}/trace`;
-  await run("strace", ["strace", "--version"]);
-  const command = UNIT_COMMAND.map((word) => installed(word).replace(/^9528$/, "0"));
-  await serve(["strace", "-D", "-f", "-q", "-o", trace, ...command], {});
-  const calls = await until("the trace's end", async () => {
-    const calls = await Deno.readTextFile(trace);
-    return /\+\+\+ exited with 0 \+\+\+\n$/.test(calls) && calls;
-  });
-  const made = new Set([...calls.matchAll(/^\d+ +([a-z]\w*)\(/gm)].map((match) => match[1]!));
-  assert(made.has("execve") && made.has("accept4"));
-  assertEquals([...made.difference(allowed)], []);
-  const families = new Set([...calls.matchAll(/\bsocket\((AF_\w+)/g)].map((match) => match[1]!));
-  const restricted = new Set(valuesOf(UNIT, "RestrictAddressFamilies")[0]!.split(" "));
-  assertEquals([...families.difference(restricted)], []);
-});
+    await using folder = await makeFolder();
+    const trace = `${folder.path}/trace`;
+    const command = UNIT_COMMAND.map((word) => installed(word).replace(/^9528$/, "0"));
+    await serve(["strace", "-D", "-f", "-q", "-o", trace, ...command], {});
+    const calls = await until("the trace's end", async () => {
+      const calls = await Deno.readTextFile(trace);
+      return /\+\+\+ exited with 0 \+\+\+\n$/.test(calls) && calls;
+    });
+    const made = new Set([...calls.matchAll(/^\d+ +([a-z]\w*)\(/gm)].map((match) => match[1]!));
+    assert(made.has("execve") && made.has("accept4"));
+    assertEquals([...made.difference(allowed)], []);
+    const families = new Set([...calls.matchAll(/\bsocket\((AF_\w+)/g)].map((match) => match[1]!));
+    const restricted = new Set(valuesOf(UNIT, "RestrictAddressFamilies")[0]!.split(" "));
+    assertEquals([...families.difference(restricted)], []);
+  },
+);
 
 /** The Dockerfile's instructions, in order. */
 const INSTRUCTIONS = DOCKERFILE.replaceAll("\\\n", " ").split("\n")
@@ -250,7 +267,7 @@ async function build(folder: string): Promise<Record<string, string>> {
     const [name, value] = pair.split("=");
     env[name!] = value!.replace("/spawnd", folder);
   }
-  const info = await run("", [Deno.execPath(), "info", "--json"], { cwd: ROOT });
+  const info = await run([Deno.execPath(), "info", "--json"], { cwd: ROOT });
   await Deno.mkdir(env.DENO_DIR!);
   await Deno.symlink(JSON.parse(info.stdout).npmCache, `${env.DENO_DIR}/npm`);
 
@@ -266,10 +283,10 @@ async function build(folder: string): Promise<Record<string, string>> {
       RUN: [first === "deno" ? Deno.execPath() : first!, ...words],
     }[name];
     if (command === undefined) continue;
-    const { code, stderr } = await run("coreutils", command, { cwd: folder, env });
+    const { code, stderr } = await run(command, { cwd: folder, env });
     assertEquals(code, 0, stderr);
   }
-  await run("coreutils", ["chmod", "-R", "a-w", folder]);
+  await run(["chmod", "-R", "a-w", folder]);
   return env;
 }
 
@@ -289,8 +306,7 @@ Deno.test("what the Dockerfile copies and runs is enough to serve from, without 
       ...words.map((word) => word.replace("/spawnd", folder.path).replace("9528", status)),
     ];
   };
-  const check = async () =>
-    (await run("util-linux", inside(HEALTHCHECK), { cwd: folder.path, env })).code;
+  const check = async () => (await run(inside(HEALTHCHECK), { cwd: folder.path, env })).code;
   assertEquals(await check(), 1);
   assertEquals(ENTRYPOINT.slice(0, 2), ["/tini", "--"]);
   const log = await serve(inside([...ENTRYPOINT.slice(2), ...CMD]), env, async () => {
