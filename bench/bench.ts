@@ -34,7 +34,7 @@ async function measure(
   const servers = candidates.filter(({ name, isCounter }) =>
     row.only === "spawnd" ? name === "spawnd" : !(row.only === "handlers" && isCounter)
   );
-  const results = servers.map(({ name }): Result => ({ server: name, samples: [] }));
+  const results = servers.map(({ name }): Result => ({ server: name, rounds: [] }));
   await using running = new AsyncDisposableStack();
   const start = async (server: Candidate): Promise<[Running, Target]> => {
     const instance = await Running.start(server, row.handler, row.options ?? []);
@@ -75,7 +75,7 @@ async function measure(
       if (result.error !== undefined) continue;
       progress(`${row.title}: round ${round + 1} of ${rounds}, ${result.server}`);
       try {
-        result.samples.push(...await sample(index, round));
+        result.rounds.push(await sample(index, round));
       } catch (error) {
         result.error = error instanceof Error ? error.message : String(error);
       }

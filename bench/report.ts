@@ -9,7 +9,8 @@ import type { Row } from "./rows.ts";
 /** What came out for one server. */
 export interface Result {
   readonly server: string;
-  readonly samples: number[];
+  /** The samples of each round. */
+  readonly rounds: number[][];
   /** Why there are none, or no more. */
   error?: string;
 }
@@ -29,21 +30,26 @@ export function percentile(samples: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
+/** Of each round that value, and of these the median: a round that was disturbed is only one. */
+function typical({ rounds }: Result, share: number): number {
+  return percentile(rounds.map((samples) => percentile(samples, share)), 0.5);
+}
+
 /** How many times as well as spawnd another server does. */
 function advantage({ isRate }: Row, ours: number, theirs: number): number {
   return isRate ? theirs / ours : ours / theirs;
 }
 
-const isGood = ({ error, samples }: Result) => error === undefined && samples.length > 0;
+const isGood = ({ error, rounds }: Result) => error === undefined && rounds.length > 0;
 
 /** Every server of a row. */
 export function tableOf({ row, results }: Measured): string {
   const ours = results[0]!;
   const lines = results.map((result) => {
     if (!isGood(result)) return `| ${result.server} | failed: ${result.error} | | |`;
-    const [p50, p99] = [percentile(result.samples, 0.5), percentile(result.samples, 0.99)];
-    const tail = result.samples.length >= 50 ? number(p99) : "";
-    const ratio = isGood(ours) ? (percentile(ours.samples, 0.5) / p50).toPrecision(2) : "";
+    const [p50, p99] = [typical(result, 0.5), typical(result, 0.99)];
+    const tail = result.rounds[0]!.length >= 100 ? number(p99) : "";
+    const ratio = isGood(ours) ? ratioOf(typical(ours, 0.5), p50) : "";
     return `| ${result.server} | ${number(p50)} | ${tail} | ${ratio} |`;
   });
   return [
@@ -60,13 +66,13 @@ export function tableOf({ row, results }: Measured): string {
 export function summaryOf(all: readonly Measured[]): string {
   const lines = all.flatMap(({ row, results }) =>
     (row.hasTail ? [0.5, 0.99] : [0.5]).map((share) => {
-      const at = ({ samples }: Result) => percentile(samples, share);
+      const at = (result: Result) => typical(result, share);
       const [ours, ...others] = results;
       if (!isGood(ours!)) return `| ${row.title} | failed: ${ours!.error} | | | | |`;
       const value = (other: Result | undefined) =>
         other && isGood(other) ? `${number(at(other))}` : "";
       const ratio = (other: Result | undefined) =>
-        other && isGood(other) && at(other) > 0 ? (at(ours!) / at(other)).toPrecision(2) : "";
+        other && isGood(other) ? ratioOf(at(ours!), at(other)) : "";
       const best = others.filter((other) => isGood(other) && other.server !== FORK_SERVER)
         .sort((a, b) => row.isRate ? at(b) - at(a) : at(a) - at(b))[0];
       const fork = others.find(({ server }) => server === FORK_SERVER);
@@ -82,6 +88,13 @@ export function summaryOf(all: readonly Measured[]): string {
     "| --- | ---: | ---: | ---: | ---: | ---: |",
     ...lines,
   ].join("\n");
+}
+
+/** Nothing is no multiple of nothing. */
+function ratioOf(ours: number, theirs: number): string {
+  if (theirs === 0) return "";
+  const digits = { minimumSignificantDigits: 2, maximumSignificantDigits: 2 };
+  return (ours / theirs).toLocaleString("en", digits);
 }
 
 function number(value: number): string {
@@ -132,7 +145,7 @@ export function pictureOf(all: readonly Measured[], caption: string): string {
     const y = top + i * step + step / 2;
     const marks = others.filter((other) => isGood(other) && other.server in MARKS).map((other) => {
       const [color, shape] = MARKS[other.server]!;
-      const value = advantage(row, percentile(ours!.samples, 0.5), percentile(other.samples, 0.5));
+      const value = advantage(row, typical(ours!, 0.5), typical(other, 0.5));
       const at = x(Number.isFinite(value) && value > 0 ? value : most).toFixed(1);
       return `<path transform="translate(${at} ${y})" fill="${color}" d="${shape}"/>`;
     });

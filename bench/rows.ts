@@ -39,7 +39,7 @@ export const ROWS: readonly Row[] = [
     unit: "ms",
     hasTail: true,
     handler: "deno",
-    load: { measure: "first", clients: 20 },
+    load: { measure: "first", clients: 120 },
   },
   {
     group: "first",

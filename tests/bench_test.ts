@@ -84,7 +84,7 @@ Deno.test("the bench measures what it is asked for, names who is missing, and le
   const { caption, all } = JSON.parse(text(stdout));
   assertMatch(caption, /cores of .*Deno \d/);
   assertEquals(all.length, 1);
-  const [{ server, samples }] = all[0].results;
+  const [{ server, rounds: [samples] }] = all[0].results;
   assertEquals([server, samples.length], ["spawnd", 2000]);
   assertEquals(childrenOf(bench.pid), []);
   await Deno.remove(folder, { recursive: true });
@@ -110,16 +110,16 @@ const MEASURED: Measured[] = [
   {
     row: row("first"),
     results: [
-      { server: "spawnd", samples: [1, 2, 3] },
-      { server: "tcpserver", samples: [20, 20, 20] },
-      { server: "socat", samples: [10, 10, 60] },
-      { server: "ncat", samples: [1], error: "byte 3 is <wrong>" },
-      { server: "fork server in C", samples: [1, 1, 1] },
+      { server: "spawnd", rounds: [[1, 2, 3], [1, 2, 3], [90, 90, 90]] },
+      { server: "tcpserver", rounds: [[20, 20, 20]] },
+      { server: "socat", rounds: [[10, 10, 60]] },
+      { server: "ncat", rounds: [[1]], error: "byte 3 is <wrong>" },
+      { server: "fork server in C", rounds: [[1, 1, 1]] },
     ],
   },
   {
     row: row("bulk"),
-    results: [{ server: "spawnd", samples: [600] }, { server: "tcpserver", samples: [1200] }],
+    results: [{ server: "spawnd", rounds: [[600]] }, { server: "tcpserver", rounds: [[1200]] }],
   },
 ];
 
