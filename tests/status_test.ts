@@ -117,9 +117,9 @@ Deno.test("status.json has every connection, with what it has carried", async ()
 });
 
 Deno.test("metrics, status.json and the log agree after clients of every kind", async () => {
-  // It answers, and does not end by itself: half of them need a signal, some of these SIGKILL.
+  // It says back the first five bytes, which are how it shall end: by itself, by SIGTERM, by SIGKILL.
   const program =
-    `head -c 5; case $$ in *[02468]) exec cat;; *5) trap "" TERM; exec sleep 60;; esac; exec sleep 60`;
+    `how=$(head -c 5); printf %s "$how"; case $how in hello) exec cat;; stuck) trap "" TERM;; esac; exec sleep 60`;
   await using spawnd = await Spawnd.start(
     ...["--status", "0", "--warm", "2", "--kill-timeout", "0.2", "--eof-timeout", "0.2"],
     ...["--max-per-source", "6", "--deny", "127.0.0.9/32", "--", "sh", "-c", program],
@@ -127,16 +127,18 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
   const url = await statusOf(spawnd);
   for (let round = 0; round < 3; round++) {
     await Promise.all([
-      ...Array.from({ length: 4 }, () => ask(spawnd.port, "hello, server")),
+      ...["hello", "hello", "sleep", "stuck"].map((how) => ask(spawnd.port, `${how}, server`)),
       connectToReset(spawnd.port).then((reset) => reset()),
       connectFrom("127.0.0.9", spawnd.port).then((socket) =>
         new Promise((resolve) => socket.once("close", resolve).resume())
       ),
     ]);
   }
+  await until("the places to be free", async () => (await dataOf(url)).active === 0);
   const held = await Promise.all(Array.from({ length: 6 }, () => spawnd.connect()));
-  for (const conn of held) await send(conn, "0123456789");
-  for (const conn of held) assertEquals(text(await receive(conn, 5)), "01234");
+  for (const conn of held) await send(conn, "stay");
+  for (const conn of held) await send(conn, "s");
+  for (const conn of held) assertEquals(text(await receive(conn, 5)), "stays");
   using seventh = await spawnd.connect();
   await receiveAll(seventh);
   for (const conn of held) conn.close();
@@ -157,7 +159,10 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
   assertEquals(refusals("denied"), 3);
   assertEquals(status.refused["source-limit"], 1);
   assertEquals(refusals("source-limit"), 1);
-  assert(status.killed.SIGTERM > 0, "a child had to be sent SIGTERM");
+  assert(status.killed.SIGTERM >= 3 + 6 && status.killed.SIGKILL === 3);
+  for (const [signal, count] of Object.entries(status.killed)) {
+    assertEquals(count, ends.filter(({ exit }) => exit === signal).length, signal);
+  }
   assertEquals(metrics, {
     ...metrics,
     spawnd_connections_accepted_total: status.accepted,
