@@ -23,12 +23,15 @@
  */
 
 import { formatPeer } from "./address.ts";
+import { History, type HistoryValues } from "./history.ts";
 import { explainListenError, ListenError } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import type { Observer } from "./observer.ts";
 import type { Server, ServerStatus } from "./server.ts";
 import type { ConnectionStatus } from "./session.ts";
 import { CONTENT_SECURITY_POLICY, PAGE } from "./status_page.ts";
+
+export type { HistoryValues } from "./history.ts";
 
 /** A server at one moment, as `/status.json` has it. */
 export interface Status extends ServerStatus {
@@ -49,21 +52,10 @@ export interface Status extends ServerStatus {
   /** Who is being served, in the order of coming. */
   readonly connections: readonly ConnectionStatus[];
   /** The last minutes, a value a second, the latest last. */
-  readonly history: History;
+  readonly history: HistoryValues;
 }
 
-/** What the plots show. */
-export interface History {
-  /** Connections that were being served. */
-  readonly active: number[];
-  /** Connections accepted in that second. */
-  readonly accepted: number[];
-  /** The median time to a first byte in that second, in milliseconds; `null` if there was none. */
-  readonly firstByteMs: (number | null)[];
-}
-
-/** So many values of each kind are kept: five minutes. */
-const LONGEST_HISTORY = 300;
+/** How often the history gets a value. */
 const SAMPLE_MS = 1_000;
 
 /** The status of one server. */
@@ -72,21 +64,18 @@ export class StatusListener implements AsyncDisposable {
   readonly observer: Observer;
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
   readonly #metrics = new Metrics();
-  readonly #history: History = { active: [], accepted: [], firstByteMs: [] };
-  /** Seconds to the first byte of those answered since the last sample. */
-  #answered: number[] = [];
-  #accepted = 0;
+  readonly #history = new History();
   #sampling: ReturnType<typeof setInterval> | undefined;
   #server: Server | undefined;
   #startedAtMs = 0;
 
   private constructor(options: { hostname: string; port: number }) {
-    const metrics = this.#metrics;
+    const [metrics, history] = [this.#metrics, this.#history];
     this.observer = {
       spawned: (seconds) => metrics.spawned(seconds),
       answered: (seconds) => {
         metrics.answered(seconds);
-        this.#answered.push(seconds);
+        history.answered(seconds);
       },
       ended: (seconds) => metrics.ended(seconds),
     };
@@ -116,7 +105,7 @@ export class StatusListener implements AsyncDisposable {
     this.#server = server;
     this.#startedAtMs = performance.now();
     this.#metrics.attach(server);
-    this.#sampling = setInterval(() => this.#sample(server.status()), SAMPLE_MS);
+    this.#sampling = setInterval(() => this.#history.sample(server.status()), SAMPLE_MS);
   }
 
   /** Stops listening. */
@@ -169,22 +158,8 @@ export class StatusListener implements AsyncDisposable {
       pool: server.poolSize,
       memoryBytes: Deno.memoryUsage().rss,
       connections: server.connections(),
-      history: this.#history,
+      history: this.#history.values,
     };
-  }
-
-  #sample({ active, accepted }: ServerStatus): void {
-    const sorted = this.#answered.sort((a, b) => a - b);
-    const median = sorted[sorted.length >> 1];
-    const { active: actives, accepted: rates, firstByteMs } = this.#history;
-    actives.push(active);
-    rates.push(accepted - this.#accepted);
-    firstByteMs.push(median === undefined ? null : median * 1000);
-    for (const values of [actives, rates, firstByteMs]) {
-      if (values.length > LONGEST_HISTORY) values.shift();
-    }
-    this.#accepted = accepted;
-    this.#answered = [];
   }
 }
 

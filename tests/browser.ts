@@ -32,87 +32,122 @@ async function open(browser: Browser, url: string, more = {}): Promise<[Page, st
 const rowOf = (page: Page, id: number) =>
   page.locator("#connections tr").filter({ has: page.locator(`td:first-child:text-is("${id}")`) });
 
-Deno.test({
-  name: "the status page shows who comes, what they say, and that they go",
-  sanitizeOps: false, // the browser's own
-  sanitizeResources: false,
-  async fn() {
-    const isThere = await Deno.stat(CHROMIUM).then(() => true, () => false);
-    assert(isThere, `${CHROMIUM} is missing: apt-get install chromium`);
-    await using spawnd = await Spawnd.start(
-      ...["--status", "0", "--warm", "2", "--max-per-source", "3", "--", "cat"],
+/** A test of the page of a server with these options. */
+function testPage(
+  name: string,
+  options: readonly string[],
+  fn: (browser: Browser, url: string, spawnd: Spawnd) => Promise<void>,
+): void {
+  Deno.test({
+    name,
+    sanitizeOps: false, // the browser's own
+    sanitizeResources: false,
+    async fn() {
+      const isThere = await Deno.stat(CHROMIUM).then(() => true, () => false);
+      assert(isThere, `${CHROMIUM} is missing: apt-get install chromium`);
+      await using spawnd = await Spawnd.start("--status", "0", ...options, "--", "cat");
+      const status = /^spawnd status on (.+)$/m;
+      const [, url] = await until("its status", () => status.exec(spawnd.stdout));
+      const browser = await chromium.launch({
+        executablePath: CHROMIUM,
+        args: ["--no-sandbox", "--disable-gpu"],
+      });
+      try {
+        await fn(browser, url!, spawnd);
+      } finally {
+        await browser.close();
+      }
+    },
+  });
+}
+
+testPage(
+  "the status page shows who comes, what they say, and that they go",
+  ["--warm", "2", "--max-per-source", "3"],
+  async (browser, url, spawnd) => {
+    const [page, complaints] = await open(browser, url);
+    await page.getByText("serving", { exact: true }).waitFor();
+    await page.getByText("Nobody is connected.").waitFor();
+
+    const conn = await spawnd.connect();
+    await send(conn, "hello");
+    await receive(conn, 5);
+    const { pid } = await spawnd.record({ message: "open", id: 1 });
+    const row = rowOf(page, 1);
+    await row.getByText(`${pid}`).waitFor();
+    const { port } = conn.localAddr as Deno.NetAddr;
+    assertMatch(await row.innerText(), new RegExp(`127\\.0\\.0\\.1:${port}\\s.*warm\\s`));
+    await row.getByText("5 B").first().waitFor();
+    await send(conn, new Uint8Array(11_995));
+    await receive(conn, 11_995);
+    await row.getByText("12.0 kB").first().waitFor();
+
+    const others = [await spawnd.connect(), await spawnd.connect()];
+    await ask(spawnd.port, "refused"); // the fourth of its source
+    await page.locator("#refused div").filter({ hasText: /source-limit\s*1/ }).waitFor();
+    await page.waitForFunction(() =>
+      // deno-lint-ignore no-explicit-any
+      (globalThis as any).document.querySelector("#active path").getAttribute("d") !== ""
     );
-    const [, url] = await until("its status", () => /^spawnd status on (.+)$/m.exec(spawnd.stdout));
-    const browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ["--no-sandbox", "--disable-gpu"],
-    });
-    try {
-      const [page, complaints] = await open(browser, url!);
-      await page.getByText("serving", { exact: true }).waitFor();
-      await page.getByText("Nobody is connected.").waitFor();
+    await keepPictures(browser, url);
 
-      const conn = await spawnd.connect();
-      await send(conn, "hello");
-      await receive(conn, 5);
-      const { pid } = await spawnd.record({ message: "open", id: 1 });
-      const row = rowOf(page, 1);
-      await row.getByText(`${pid}`).waitFor();
-      const { port } = conn.localAddr as Deno.NetAddr;
-      assertMatch(await row.innerText(), new RegExp(`127\\.0\\.0\\.1:${port}\\s.*warm\\s`));
-      await row.getByText("5 B").first().waitFor();
-      await send(conn, new Uint8Array(11_995));
-      await receive(conn, 11_995);
-      await row.getByText("12.0 kB").first().waitFor();
+    conn.close();
+    await row.waitFor({ state: "detached" });
+    for (const other of others) other.close();
+    await page.getByText("Nobody is connected.").waitFor();
+    assertEquals(complaints, []);
 
-      const others = [await spawnd.connect(), await spawnd.connect()];
-      await ask(spawnd.port, "refused"); // the fourth of its source
-      await page.locator("#refused div").filter({ hasText: /source-limit\s*1/ }).waitFor();
-      await page.waitForFunction(() =>
-        // deno-lint-ignore no-explicit-any
-        (globalThis as any).document.querySelector("#active path").getAttribute("d") !== ""
-      );
-      await keepPictures(browser, url!);
-
-      conn.close();
-      await row.waitFor({ state: "detached" });
-      for (const other of others) other.close();
-      await page.getByText("Nobody is connected.").waitFor();
-      assertEquals(complaints, []);
-
-      await spawnd.stop();
-      await page.getByText(/does not answer: this is how it was at/).waitFor();
-      assert(complaints.every((text) => text.includes("ERR_CONNECTION_REFUSED")), `${complaints}`);
-    } finally {
-      await browser.close();
-    }
+    await spawnd.stop();
+    await page.getByText(/does not answer: this is how it was at/).waitFor();
+    const opacity = page.locator("main").evaluate((main) =>
+      // deno-lint-ignore no-explicit-any
+      Number((globalThis as any).getComputedStyle(main).opacity)
+    );
+    assert(await opacity < 1, "what is shown is no longer true, and looks so");
+    assert(complaints.every((text) => text.includes("ERR_CONNECTION_REFUSED")), `${complaints}`);
   },
-});
+);
 
-Deno.test({
-  name: "the status page fits a phone, and scrolls nothing but the table",
-  sanitizeOps: false,
-  sanitizeResources: false,
-  async fn() {
-    await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
-    const [, url] = await until("its status", () => /^spawnd status on (.+)$/m.exec(spawnd.stdout));
-    const browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ["--no-sandbox", "--disable-gpu"],
+testPage(
+  "whatever the status page is told, it shows as text",
+  [],
+  async (browser, url, spawnd) => {
+    const markup = "<img src=x onerror=document.title='taken'><b>bold</b>";
+    using conn = await spawnd.connect();
+    await send(conn, "x");
+    await receive(conn, 1);
+    const [page] = await open(browser, url);
+    // No client can have such a name; if one could, or anything else were a client's to say:
+    await page.route("**/status.json", async (route) => {
+      const status = await (await route.fetch()).json();
+      const connections = [{ ...status.connections[0], client: markup, start: markup }];
+      await route.fulfill({
+        json: { ...status, handler: markup, refused: { [markup]: 1 }, connections },
+      });
     });
-    try {
-      const [page] = await open(browser, url!, { viewport: { width: 360, height: 740 } });
-      await page.getByText("serving", { exact: true }).waitFor();
-      const width = await page.evaluate(() =>
-        // deno-lint-ignore no-explicit-any
-        (globalThis as any).document.documentElement.scrollWidth
-      );
-      assert(width <= 360, `${width} px wide`);
-    } finally {
-      await browser.close();
-    }
+    await page.locator("#where").getByText(markup).waitFor();
+    const cells = await page.locator("#connections td").allTextContents();
+    assertEquals([cells[1], cells[3]], [markup, markup]);
+    await page.locator("#refused dt").getByText(markup).waitFor();
+    assertEquals(await page.locator("img, b").count(), 0);
+    assertEquals(await page.title(), "spawnd");
+    await page.unrouteAll({ behavior: "ignoreErrors" });
   },
-});
+);
+
+testPage(
+  "the status page fits a phone, and scrolls nothing but the table",
+  [],
+  async (browser, url) => {
+    const [page] = await open(browser, url, { viewport: { width: 360, height: 740 } });
+    await page.getByText("serving", { exact: true }).waitFor();
+    const width = await page.evaluate(() =>
+      // deno-lint-ignore no-explicit-any
+      (globalThis as any).document.documentElement.scrollWidth
+    );
+    assert(width <= 360, `${width} px wide`);
+  },
+);
 
 async function keepPictures(browser: Browser, url: string): Promise<void> {
   const folder = Deno.env.get("SCREENSHOTS");

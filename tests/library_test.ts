@@ -1,5 +1,6 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { commandHandler, HandlerError, ListenError, moduleHandler, Server } from "../lib/mod.ts";
+import { StatusListener } from "../lib/status.ts";
 import { ask, childrenOf, isAlive, receive, receiveAll, send, text, until } from "./_spawnd.ts";
 
 Deno.test("a server can be had in one statement and is gone after its block", async () => {
@@ -23,6 +24,27 @@ Deno.test("a server can be had in one statement and is gone after its block", as
     assertEquals([...Object.values(refused), ...Object.values(killed)].filter(Boolean), []);
   }
   assert(!children.some(isAlive));
+});
+
+Deno.test("a status listener is for whoever attaches a server, and is gone after its block", async () => {
+  const listen = { hostname: "127.0.0.1", port: 0 };
+  await using status = StatusListener.listen(listen);
+  const get = async (path: string) => {
+    const response = await fetch(new URL(path, status.url));
+    return [response.status, await response.text()] as const;
+  };
+  assertEquals(await get("healthz"), [200, "alive\n"]);
+  for (const path of ["readyz", "status.json"]) {
+    assertEquals(await get(path), [503, "starting\n"]);
+  }
+  const handler = commandHandler("cat");
+  await using server = await Server.listen({ handler, ...listen }, status.observer);
+  status.attach(server);
+  assertEquals(await get("readyz"), [200, "ready\n"]);
+  assertEquals(text(await ask(server.addr.port, "hello")), "hello");
+  const [, metrics] = await get("metrics");
+  assertMatch(metrics, /^spawnd_first_byte_duration_seconds_count 1$/m);
+  assertThrows(() => StatusListener.listen({ ...listen, port: server.addr.port }), ListenError);
 });
 
 Deno.test("shutdown() says whether sessions had to be cut, however often it is asked", async () => {

@@ -135,6 +135,7 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
     ]);
   }
   await until("the places to be free", async () => (await dataOf(url)).active === 0);
+  await metricsOf(url); // to be asked twice must not count twice
   const held = await Promise.all(Array.from({ length: 6 }, () => spawnd.connect()));
   for (const conn of held) await send(conn, "stay");
   for (const conn of held) await send(conn, "s");
@@ -186,6 +187,24 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
   assert(Math.abs(seconds - sum("seconds")) < 0.05, `${seconds} s, and ${sum("seconds")} s`);
   assertAddsUp(await spawnd.status());
   await spawnd.stop(); // by its ladder: its idle children do not end by themselves
+});
+
+Deno.test("status.json tells who has long been silent from who has long been here", async () => {
+  await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
+  const url = await statusOf(spawnd);
+  using conn = await spawnd.connect();
+  await send(conn, "a");
+  await receive(conn, 1);
+  const connection = async () => (await dataOf(url)).connections[0]!;
+  const before = await until("half a second of silence", async () => {
+    const before = await connection();
+    return before.idleSeconds > 0.5 && before;
+  });
+  assertEquals(before.start, "cold");
+  await send(conn, "b");
+  await receive(conn, 1);
+  const after = await connection();
+  assert(after.seconds >= before.seconds && after.idleSeconds < before.idleSeconds);
 });
 
 testWith("promtool", "prometheus", "promtool finds nothing wrong with the metrics", async () => {
@@ -246,7 +265,9 @@ Deno.test("a page that gave itself a name for this machine learns nothing", asyn
     await send(conn, `GET /status.json HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
     return text(await receiveAll(conn)).split("\r\n")[0];
   };
-  assertEquals(await request(`evil.example:${port}`), "HTTP/1.1 403 Forbidden");
+  for (const host of ["evil.example", "notlocalhost", "localhost.example", "127.0.0.1.example"]) {
+    assertEquals(await request(`${host}:${port}`), "HTTP/1.1 403 Forbidden");
+  }
   for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`]) {
     assertEquals(await request(host), "HTTP/1.1 200 OK");
   }
