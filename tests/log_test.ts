@@ -48,6 +48,30 @@ Deno.test("a connection is one line when it opens and one record when it ends", 
   assertMatch(lines[4]!, new RegExp(`^${TIME} info  stopped accepted=1 served=1 failed=0 cut=0$`));
 });
 
+/** The last words of the lines that a program has logged until it was killed. */
+async function loggedBy(body: string): Promise<(string | undefined)[]> {
+  const program = `
+    import { configureLog, log } from "${new URL("../lib/log.ts", import.meta.url)}";
+    configureLog({ level: "info", format: "text", color: false });
+    ${body}
+    Deno.kill(Deno.pid, "SIGKILL");`;
+  const { stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--quiet", "--allow-run", "--config=deno.json"],
+      `data:application/typescript,${encodeURIComponent(program)}`,
+    ],
+    cwd: new URL("../", import.meta.url),
+  }).output();
+  return text(stderr).trim().split("\n").map((line) => line.split(" ").at(-1));
+}
+
+Deno.test("a line is written a moment later, a warning at once with what came before it", async () => {
+  const warned = `log.info("first"); log.warn("second"); log.info("too-late");`;
+  assertEquals(await loggedBy(warned), ["first", "second"]);
+  const waited = `log.info("in-time"); await new Promise((resolve) => setTimeout(resolve, 100));`;
+  assertEquals(await loggedBy(waited), ["in-time"]);
+});
+
 Deno.test("JSON lines carry the same facts, as values", async () => {
   await using spawnd = await Spawnd.start("--", "cat");
   await ask(spawnd.port, "hello");

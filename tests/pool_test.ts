@@ -127,18 +127,21 @@ Deno.test("at 50 random arrivals a second nearly all find a worker that has star
   assert(ready > 2000 * 0.97, `${ready} of 2000`);
 });
 
-Deno.test("a pool of any size refills under arrivals that never pause", async () => {
-  for (const size of [1, 2, 3, 8]) {
-    const { clock, pool } = setUp(size);
+Deno.test("a pool of any size refills under arrivals that never pause, 10 ms after it fell short", async () => {
+  for (const [size, expected] of [[1, 10], [2, 5], [8, 5]] as const) {
+    const { clock, pool, workers } = setUp(size);
     pool.start();
     await clock.pass(1000);
-    let warm = 0;
+    const ofClients = new Set<FakeWorker>(); // started cold, for somebody who was there
     for (let arrival = 0; arrival < 200; arrival++) {
-      if (pool.take().warm) warm++;
-      await clock.pass(8);
+      const { worker, warm } = pool.take();
+      if (!warm) ofClients.add(worker);
+      await clock.pass(2);
     }
-    const share = size / (size + 50 / 8); // what a burst of patience leaves, at least
-    assert(warm >= 200 * share * 0.8, `size ${size}: only ${warm} of 200 were warm`);
+    const refilledAt = workers.slice(size).filter((worker) => !ofClients.has(worker))
+      .map(({ bornAt }) => bornAt);
+    assertEquals(refilledAt.slice(0, 3), [1010, 1010 + expected, 1010 + 2 * expected]);
+    assert(refilledAt.length >= 400 / expected - 2, `size ${size}: ${refilledAt.length} times`);
   }
 });
 
