@@ -126,6 +126,13 @@ export class Spawnd implements AsyncDisposable {
     return spawnd;
   }
 
+  /** Where its status is, with `--status`. */
+  async statusUrl(): Promise<URL> {
+    const line = /^spawnd status on (.+)$/m;
+    const [, url] = await until("its status", () => line.exec(this.stdout));
+    return new URL(url!);
+  }
+
   get pid(): number {
     return this.#process.pid;
   }

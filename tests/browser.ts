@@ -8,7 +8,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { ask, receive, send, Spawnd, until } from "./_spawnd.ts";
+import { ask, receive, send, Spawnd } from "./_spawnd.ts";
 
 /** Where Debian's package puts it. */
 const CHROMIUM = "/usr/bin/chromium";
@@ -46,14 +46,13 @@ function testPage(
       const isThere = await Deno.stat(CHROMIUM).then(() => true, () => false);
       assert(isThere, `${CHROMIUM} is missing: apt-get install chromium`);
       await using spawnd = await Spawnd.start("--status", "0", ...options, "--", "cat");
-      const status = /^spawnd status on (.+)$/m;
-      const [, url] = await until("its status", () => status.exec(spawnd.stdout));
+      const url = await spawnd.statusUrl();
       const browser = await chromium.launch({
         executablePath: CHROMIUM,
         args: ["--no-sandbox", "--disable-gpu"],
       });
       try {
-        await fn(browser, url!, spawnd);
+        await fn(browser, url.href, spawnd);
       } finally {
         await browser.close();
       }

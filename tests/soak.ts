@@ -7,7 +7,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   assertAddsUp,
   childrenOf,
@@ -110,6 +110,7 @@ async function subjects(): Promise<Subject[]> {
   const options = [
     ...["--deny", "127.0.0.2", "--refusal", "no", "--idle-timeout", "0.5", "--stderr", "null"],
     ...["--max-connections", "8", "--queue-timeout", "60"], // so that some of them wait
+    ...["--status", "0"],
   ];
   return [
     {
@@ -149,6 +150,18 @@ async function load(subject: Subject, endMs: number): Promise<Record<string, num
   return counts;
 }
 
+/** Looks at all of a server's status, as Prometheus and an open page do; gives the metrics. */
+async function look({ spawnd }: Subject): Promise<string> {
+  const url = await spawnd.statusUrl();
+  using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 }); // leaves no connection open
+  const [, , metrics] = await Promise.all(["", "status.json", "metrics"].map(async (path) => {
+    const response = await fetch(new URL(path, url), { client });
+    assertEquals(response.status, 200);
+    return await response.text();
+  }));
+  return metrics!;
+}
+
 /** Descriptors of a server that has nothing to do. */
 async function descriptorsAtRest({ spawnd }: Subject): Promise<number> {
   await until("it to be at rest", async () => {
@@ -168,9 +181,11 @@ async function soak(seconds: number): Promise<void> {
   const before = await Promise.all(tested.map(descriptorsAtRest));
 
   const memories: number[][] = tested.map(() => []);
+  const looks: Promise<string>[] = [];
   const sampling = setInterval(() => {
     const now = tested.map(({ spawnd }, i) => {
       spawnd.log.splice(0, spawnd.log.length - 1000); // this process should stay small too
+      looks.push(look(tested[i]!));
       memories[i]!.push(memoryOf(spawnd.pid) / MB);
       return memories[i]!.at(-1)!.toFixed(0);
     });
@@ -181,6 +196,7 @@ async function soak(seconds: number): Promise<void> {
   const endMs = performance.now() + seconds * 1000;
   const counts = await Promise.all(tested.map((subject) => load(subject, endMs)));
   clearInterval(sampling);
+  await Promise.all(looks);
 
   for (const [i, subject] of tested.entries()) {
     const { name, spawnd } = subject;
@@ -192,6 +208,10 @@ async function soak(seconds: number): Promise<void> {
     const late = median(memories[i]!.slice(-60));
     console.log(name, counts[i], numbers, `memory: ${early} → ${late} MB`);
     assertAddsUp(await spawnd.status());
+    assertMatch(
+      await look(subject),
+      new RegExp(`^spawnd_connections_served_total ${numbers.served}$`, "m"),
+    );
     assertEquals(after, before[i], "descriptors");
     assertEquals(numbers.failed, 0);
     if (seconds >= 180) assert(late < early * 1.1, `the memory of ${name} has grown`);

@@ -15,12 +15,6 @@ import {
   within,
 } from "./_spawnd.ts";
 
-/** Where a server's status is. */
-async function statusOf(spawnd: Spawnd): Promise<URL> {
-  const found = await until("its status", () => /^spawnd status on (.+)$/m.exec(spawnd.stdout));
-  return new URL(found[1]!);
-}
-
 async function get(url: URL, path: string, init: RequestInit = {}) {
   const response = await within(path, fetch(new URL(path, url), init));
   return { code: response.status, headers: response.headers, body: await response.text() };
@@ -42,7 +36,7 @@ async function metricsOf(url: URL): Promise<Record<string, number>> {
 
 Deno.test("the status listener answers what it has and says what it has not", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
-  const url = await statusOf(spawnd);
+  const url = await spawnd.statusUrl();
   assertEquals(url.hostname, "127.0.0.1");
   const page = await get(url, "/");
   assertEquals([page.code, page.headers.get("content-type")], [200, "text/html; charset=utf-8"]);
@@ -63,7 +57,7 @@ Deno.test("the status listener answers what it has and says what it has not", as
 
 Deno.test("status.json has every connection, with what it has carried", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--warm", "2", "--", "cat");
-  const url = await statusOf(spawnd);
+  const url = await spawnd.statusUrl();
   using conn = await spawnd.connect();
   await send(conn, "hello");
   await receive(conn, 5);
@@ -124,7 +118,7 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
     ...["--status", "0", "--warm", "2", "--kill-timeout", "0.2", "--eof-timeout", "0.2"],
     ...["--max-per-source", "6", "--deny", "127.0.0.9/32", "--", "sh", "-c", program],
   );
-  const url = await statusOf(spawnd);
+  const url = await spawnd.statusUrl();
   for (let round = 0; round < 3; round++) {
     await Promise.all([
       ...["hello", "hello", "sleep", "stuck"].map((how) => ask(spawnd.port, `${how}, server`)),
@@ -191,7 +185,7 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
 
 Deno.test("status.json tells who has long been silent from who has long been here", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
-  const url = await statusOf(spawnd);
+  const url = await spawnd.statusUrl();
   using conn = await spawnd.connect();
   await send(conn, "a");
   await receive(conn, 1);
@@ -210,7 +204,7 @@ Deno.test("status.json tells who has long been silent from who has long been her
 testWith("promtool", "prometheus", "promtool finds nothing wrong with the metrics", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
   await ask(spawnd.port, "hello");
-  const { body } = await get(await statusOf(spawnd), "/metrics");
+  const { body } = await get(await spawnd.statusUrl(), "/metrics");
   const promtool = new Deno.Command("promtool", {
     args: ["check", "metrics"],
     stdin: "piped",
@@ -226,7 +220,7 @@ Deno.test("a server is not ready when it is full or draining, and alive all the 
   await using spawnd = await Spawnd.start(
     ...["--status", "0", "--max-connections", "1", "--queue", "1", "--", "cat"],
   );
-  const url = await statusOf(spawnd);
+  const url = await spawnd.statusUrl();
   const readiness = async () => {
     const { code, body } = await get(url, "/readyz");
     assertEquals((await get(url, "/healthz")).code, 200);
@@ -254,12 +248,12 @@ Deno.test("with --queue 0, a server is not ready when its last place is taken", 
   );
   using _first = await spawnd.connect();
   await spawnd.record({ message: "open", id: 1 });
-  assertEquals((await get(await statusOf(spawnd), "/readyz")).code, 503);
+  assertEquals((await get(await spawnd.statusUrl(), "/readyz")).code, 503);
 });
 
 Deno.test("a page that gave itself a name for this machine learns nothing", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
-  const { port } = await statusOf(spawnd);
+  const { port } = await spawnd.statusUrl();
   const request = async (host: string) => {
     using conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
     await send(conn, `GET /status.json HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
@@ -275,7 +269,7 @@ Deno.test("a page that gave itself a name for this machine learns nothing", asyn
 
 Deno.test("a status address that cannot be had is said in a line", async () => {
   await using first = await Spawnd.start("--status", "0", "--", "cat");
-  const { port } = await statusOf(first);
+  const { port } = await first.statusUrl();
   const cases: [string[], string[], RegExp][] = [
     [["--allow-net", "--allow-run"], ["--status", port], /Cannot listen on .*: the port is taken/],
     [["--allow-net", "--allow-run"], ["--status", "x:y"], /--status takes a port, or an address/],
