@@ -8,8 +8,8 @@
  * @module
  */
 
-import { BLOCK_BYTES, counterBlock } from "./lib/counter.ts";
-import { quote } from "./lib/quote.ts";
+import { BLOCK_BYTES, counterBlock } from "./lib/child/counter.ts";
+import { quote } from "./lib/base/quote.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -5,14 +5,14 @@
  */
 
 import config from "./deno.json" with { type: "json" };
-import { formatPeer } from "./lib/address.ts";
-import { HandlerError } from "./lib/handler.ts";
-import { ListenError } from "./lib/listener.ts";
-import { configureLog, log } from "./lib/log.ts";
-import { type CommandLine, parseCommandLine, usage, UsageError } from "./lib/options.ts";
-import { happened, Server } from "./lib/server.ts";
-import { resolveSettings } from "./lib/settings.ts";
-import type { StatusListener } from "./lib/status.ts";
+import { formatPeer } from "./lib/net/address.ts";
+import { HandlerError } from "./lib/child/handler.ts";
+import { ListenError } from "./lib/net/listener.ts";
+import { configureLog, log } from "./lib/base/log.ts";
+import { type CommandLine, parseCommandLine, usage, UsageError } from "./lib/cli/options.ts";
+import { happened, Server } from "./lib/server/server.ts";
+import { resolveSettings } from "./lib/server/settings.ts";
+import type { StatusListener } from "./lib/status/listener.ts";
 
 /** Signals that end the server, with their numbers (signal(7)). */
 const STOP_SIGNALS = Deno.build.os === "windows"
@@ -80,7 +80,7 @@ function start({ server }: CommandLine, status?: StatusListener): Promise<Server
 /** Starts the status listener, which nothing is loaded for where there is none. */
 async function startStatus({ status }: CommandLine): Promise<StatusListener | undefined> {
   if (status === undefined) return undefined;
-  const { StatusListener } = await import("./lib/status.ts");
+  const { StatusListener } = await import("./lib/status/listener.ts");
   return await orStartError(() => StatusListener.listen(status));
 }
 

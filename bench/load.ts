@@ -10,7 +10,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import { counterBlock } from "../lib/counter.ts";
+import { counterBlock } from "../lib/child/counter.ts";
 
 /** What is measured: see {@linkcode MEASURES}. */
 export type Measure = "first" | "burst" | "steady" | "rtt" | "rate" | "bulk" | "hold";

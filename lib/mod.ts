@@ -20,12 +20,12 @@ export {
   type Handler,
   HandlerError,
   moduleHandler,
-} from "./handler.ts";
-export type { Rate, Refusal } from "./admission.ts";
-export { ListenError } from "./listener.ts";
-export type { Observer } from "./observer.ts";
-export type { RefusalReason } from "./reception.ts";
-export { Server, type ServerStatus } from "./server.ts";
-export type { ConnectionStatus } from "./session.ts";
-export type { ServerOptions } from "./settings.ts";
-export type { StderrMode, StopSignal } from "./worker.ts";
+} from "./child/handler.ts";
+export type { Rate, Refusal } from "./admission/admission.ts";
+export { ListenError } from "./net/listener.ts";
+export type { Observer } from "./base/observer.ts";
+export type { RefusalReason } from "./admission/intake.ts";
+export { Server, type ServerStatus } from "./server/server.ts";
+export type { ConnectionStatus } from "./server/session.ts";
+export type { ServerOptions } from "./server/settings.ts";
+export type { StderrMode, StopSignal } from "./child/worker.ts";

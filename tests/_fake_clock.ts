@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../lib/clock.ts";
+import type { Clock } from "../lib/base/clock.ts";
 
 /** A clock that starts at 0. */
 export class FakeClock implements Clock {

@@ -8,7 +8,7 @@ import {
   parseAddress,
   sourceOf,
   unmapPeer,
-} from "../lib/address.ts";
+} from "../lib/net/address.ts";
 
 Deno.test("an address that is none has no bytes", () => {
   for (

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { Networks } from "../lib/address.ts";
-import { Admission, type AdmissionOptions, MOST_SOURCES } from "../lib/admission.ts";
+import { Networks } from "../lib/net/address.ts";
+import { Admission, type AdmissionOptions, MOST_SOURCES } from "../lib/admission/admission.ts";
 import { FakeClock } from "./_fake_clock.ts";
 
 const NOBODY = await Networks.of([]);

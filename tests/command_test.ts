@@ -4,7 +4,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
-import { usage } from "../lib/options.ts";
+import { usage } from "../lib/cli/options.ts";
 import { ask, Spawnd, testWith, text } from "./_spawnd.ts";
 
 /** Runs a command line that is not expected to serve: its exit code, stdout, and lines of stderr. */

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { BLOCK_BYTES, counterBlock } from "../lib/counter.ts";
+import { BLOCK_BYTES, counterBlock } from "../lib/child/counter.ts";
 import { ask, receive, send, Spawnd, until } from "./_spawnd.ts";
 
 /** What the classic server writes: `sprintf` into 256 zero bytes. */

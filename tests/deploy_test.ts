@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseAll } from "@std/yaml";
-import { LINGER_MS } from "../lib/client.ts";
-import { parseCommandLine } from "../lib/options.ts";
-import { resolveSettings, type Settings } from "../lib/settings.ts";
+import { LINGER_MS } from "../lib/net/connection.ts";
+import { parseCommandLine } from "../lib/cli/options.ts";
+import { resolveSettings, type Settings } from "../lib/server/settings.ts";
 import {
   ask,
   descriptorsOf,

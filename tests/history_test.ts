@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { History, LONGEST_HISTORY } from "../lib/history.ts";
+import { History, LONGEST_HISTORY } from "../lib/status/history.ts";
 
 Deno.test("a history has a value a second of each kind", () => {
   const history = new History();

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { commandHandler, HandlerError, ListenError, moduleHandler, Server } from "../lib/mod.ts";
-import { StatusListener } from "../lib/status.ts";
+import { StatusListener } from "../lib/status/listener.ts";
 import { ask, childrenOf, isAlive, receive, receiveAll, send, text, until } from "./_spawnd.ts";
 
 Deno.test("a server can be had in one statement and is gone after its block", async () => {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { lines } from "../lib/lines.ts";
+import { lines } from "../lib/base/lines.ts";
 
 async function linesOf(...chunks: string[]): Promise<string[]> {
   const stream = ReadableStream.from(chunks).pipeThrough(new TextEncoderStream());

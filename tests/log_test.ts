@@ -51,7 +51,7 @@ Deno.test("a connection is one line when it opens and one record when it ends", 
 /** The last words of the lines that a program has logged until it was killed. */
 async function loggedBy(body: string): Promise<(string | undefined)[]> {
   const program = `
-    import { configureLog, log } from "${new URL("../lib/log.ts", import.meta.url)}";
+    import { configureLog, log } from "${new URL("../lib/base/log.ts", import.meta.url)}";
     configureLog({ level: "info", format: "text", color: false });
     ${body}
     Deno.kill(Deno.pid, "SIGKILL");`;

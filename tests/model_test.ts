@@ -85,23 +85,23 @@ Deno.test("every trap in docs/model.md has its wrong C and its test", () => {
 
 Deno.test("a reference that leads nowhere is found", async () => {
   const good = [
-    "[`Server`](../lib/server.ts) [`Server.#accept`](../lib/server.ts) bench/fork_server.c",
-    "[`reap`](../bench/fork_server.c) [`LINGER_MS`](../lib/client.ts) [there](model.svg)",
+    "[`Server`](../lib/server/server.ts) [`Server.#accept`](../lib/server/server.ts) bench/fork_server.c",
+    "[`reap`](../bench/fork_server.c) [`LINGER_MS`](../lib/net/connection.ts) [there](model.svg)",
     "[a client that says nothing gets nothing](../tests/counter_test.ts) /tmp/of_yours.ts",
     "[SIGINT ends an idle server with exit code 0 and no child left](../tests/signals_test.ts)",
   ];
   assertEquals(await deadReferences(good.join("\n")), []);
   const bad = [
-    "[`Servers`](../lib/server.ts)",
-    "[`Server.accept`](../lib/server.ts)",
-    "[`Networks.#accept`](../lib/server.ts)",
-    "[`Server.#accept`](../lib/listener.ts)",
+    "[`Servers`](../lib/server/server.ts)",
+    "[`Server.accept`](../lib/server/server.ts)",
+    "[`Networks.#accept`](../lib/server/server.ts)",
+    "[`Server.#accept`](../lib/net/listener.ts)",
     "[`saved`](../bench/fork_server.c)",
-    "[the server](../lib/servers.ts)",
+    "[the server](../lib/server/servers.ts)",
     "[a client that says nothing gets](../tests/counter_test.ts)",
     "[a client that says nothing gets nothing](../tests/relay_test.ts)",
     "[SIGHUP ends an idle server with exit code 0 and no child left](../tests/signals_test.ts)",
-    "`lib/servers.ts`",
+    "`lib/server/servers.ts`",
     "    deno run servers.ts",
   ];
   for (const reference of bad) {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { isModule } from "../lib/handler.ts";
-import { parseCommandLine, usage, UsageError } from "../lib/options.ts";
-import { DEFAULTS, RANGES, resolveSettings } from "../lib/settings.ts";
+import { isModule } from "../lib/child/handler.ts";
+import { parseCommandLine, usage, UsageError } from "../lib/cli/options.ts";
+import { DEFAULTS, RANGES, resolveSettings } from "../lib/server/settings.ts";
 
 /** The message of the usage error that a command line is. */
 function complaint(...args: string[]): string {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Pool, type Poolable } from "../lib/pool.ts";
-import type { Exit } from "../lib/worker.ts";
+import { Pool, type Poolable } from "../lib/child/pool.ts";
+import type { Exit } from "../lib/child/worker.ts";
 import { FakeClock, settle } from "./_fake_clock.ts";
 import {
   ask,

@@ -1,14 +1,14 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { formatBytes } from "../lib/address.ts";
+import { formatBytes } from "../lib/net/address.ts";
 import {
   formatProxyHeader,
   parseProxyHeader,
   type ProxyHeader,
   ProxyHeaderError,
   readProxyHeader,
-} from "../lib/proxy_protocol.ts";
-import type { Source } from "../lib/relay.ts";
+} from "../lib/net/proxy_protocol.ts";
+import type { Source } from "../lib/base/relay.ts";
 import { concat } from "./_spawnd.ts";
 
 const encoder = new TextEncoder();

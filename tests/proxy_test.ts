@@ -3,7 +3,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { formatProxyHeader, readProxyHeader } from "../lib/proxy_protocol.ts";
+import { formatProxyHeader, readProxyHeader } from "../lib/net/proxy_protocol.ts";
 import {
   ask,
   childrenOf,

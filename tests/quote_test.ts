@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { quote } from "../lib/quote.ts";
+import { quote } from "../lib/base/quote.ts";
 
 Deno.test("quoted text is one line of visible characters and spaces", () => {
   fc.assert(

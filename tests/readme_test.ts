@@ -27,12 +27,12 @@ async function unionIn(file: string, type: string): Promise<string[]> {
 }
 
 Deno.test("the README's reasons are those a session can end for", async () => {
-  assertEquals(columnOf("reason"), await unionIn("session.ts", "EndReason"));
+  assertEquals(columnOf("reason"), await unionIn("server/session.ts", "EndReason"));
 });
 
 Deno.test("the README's refusals are those there are", async () => {
   assertEquals(columnOf("refused"), [
-    ...await unionIn("admission.ts", "Refusal"),
-    ...await unionIn("reception.ts", "RefusalReason"),
+    ...await unionIn("admission/admission.ts", "Refusal"),
+    ...await unionIn("admission/intake.ts", "RefusalReason"),
   ]);
 });

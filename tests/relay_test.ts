@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { discard, type Endpoint, Flow, pump } from "../lib/relay.ts";
+import { discard, type Endpoint, Flow, pump } from "../lib/base/relay.ts";
 import { assertSameBytes, concat } from "./_spawnd.ts";
 
 /** How one endpoint behaves: what it sends, when it is slow, where it fails. */

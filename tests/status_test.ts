@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Status } from "../lib/status.ts";
+import type { Status } from "../lib/status/listener.ts";
 import {
   ask,
   assertAddsUp,

@@ -10,7 +10,7 @@
  */
 
 import { formatBytes, parseAddress, type Peer, unmapPeer } from "./address.ts";
-import type { Source } from "./relay.ts";
+import type { Source } from "../base/relay.ts";
 
 /** What a header says: both ends of the proxy's own connection, or nothing about them. */
 export interface ProxyHeader {

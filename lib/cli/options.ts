@@ -8,17 +8,17 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { closestString } from "@std/text/closest-string";
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
-import { isNetwork } from "./address.ts";
+import { isNetwork } from "../net/address.ts";
 import {
   commandHandler,
   counterHandler,
   type Handler,
   isModule,
   moduleHandler,
-} from "./handler.ts";
-import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./log.ts";
-import { DEFAULTS, RANGES, RATE_RANGES, type ServerOptions } from "./settings.ts";
-import type { StderrMode } from "./worker.ts";
+} from "../child/handler.ts";
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../base/log.ts";
+import { DEFAULTS, RANGES, RATE_RANGES, type ServerOptions } from "../server/settings.ts";
+import type { StderrMode } from "../child/worker.ts";
 
 /** What a command line asks for. */
 export interface CommandLine {

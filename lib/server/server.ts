@@ -7,21 +7,21 @@
  * @module
  */
 
-import { formatPeer, Networks } from "./address.ts";
-import { describeEnds, NOBODY } from "./environment.ts";
-import { checkHandler, HandlerError } from "./handler.ts";
-import { Listener, ListenError } from "./listener.ts";
-import { log } from "./log.ts";
-import { messageOf } from "./message_of.ts";
-import { NOBODY_OBSERVES, type Observer } from "./observer.ts";
-import { Pool } from "./pool.ts";
-import { formatProxyHeader } from "./proxy_protocol.ts";
-import { type Arrival, Reception, type RefusalReason } from "./reception.ts";
+import { formatPeer, Networks } from "../net/address.ts";
+import { describeEnds, NOBODY } from "../child/environment.ts";
+import { checkHandler, HandlerError } from "../child/handler.ts";
+import { Listener, ListenError } from "../net/listener.ts";
+import { log } from "../base/log.ts";
+import { messageOf } from "../base/message_of.ts";
+import { NOBODY_OBSERVES, type Observer } from "../base/observer.ts";
+import { Pool } from "../child/pool.ts";
+import { formatProxyHeader } from "../net/proxy_protocol.ts";
+import { type Arrival, Reception, type RefusalReason } from "../admission/intake.ts";
 import { type ConnectionStatus, Session } from "./session.ts";
 import { resolveSettings, type ServerOptions, type Settings } from "./settings.ts";
-import { settlesWithin } from "./settles_within.ts";
-import { Tls } from "./tls.ts";
-import { type StopSignal, Worker } from "./worker.ts";
+import { settlesWithin } from "../base/settles_within.ts";
+import { Tls } from "../net/tls.ts";
+import { type StopSignal, Worker } from "../child/worker.ts";
 
 /** A server's numbers at one moment. */
 export interface ServerStatus {

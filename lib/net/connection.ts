@@ -9,8 +9,8 @@
 
 import { formatPeer, unmapPeer } from "./address.ts";
 import { type ProxyHeader, readProxyHeader } from "./proxy_protocol.ts";
-import { discard, type Endpoint, SMALLEST_BUFFER } from "./relay.ts";
-import { settlesWithin } from "./settles_within.ts";
+import { discard, type Endpoint, SMALLEST_BUFFER } from "../base/relay.ts";
+import { settlesWithin } from "../base/settles_within.ts";
 
 /**
  * How long a client's bytes are still read after its last output, and how long output may still take

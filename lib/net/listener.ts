@@ -10,9 +10,9 @@
  */
 
 import { formatPeer } from "./address.ts";
-import { Client } from "./client.ts";
-import { log } from "./log.ts";
-import { messageOf } from "./message_of.ts";
+import { Client } from "./connection.ts";
+import { log } from "../base/log.ts";
+import { messageOf } from "../base/message_of.ts";
 
 /** A listener that cannot be had; the message says why and what to do, in one line. */
 export class ListenError extends Error {

@@ -18,8 +18,8 @@
  * @module
  */
 
-import { type Networks, sourceOf } from "./address.ts";
-import { CLOCK, type Clock } from "./clock.ts";
+import { type Networks, sourceOf } from "../net/address.ts";
+import { CLOCK, type Clock } from "../base/clock.ts";
 
 /**
  * Why a client may not come in:

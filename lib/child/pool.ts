@@ -19,8 +19,8 @@
  * @module
  */
 
-import { CLOCK, type Clock } from "./clock.ts";
-import { log } from "./log.ts";
+import { CLOCK, type Clock } from "../base/clock.ts";
+import { log } from "../base/log.ts";
 import type { Exit } from "./worker.ts";
 
 /** What the pool needs of a worker. */

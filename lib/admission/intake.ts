@@ -8,12 +8,12 @@
  * @module
  */
 
-import type { Networks } from "./address.ts";
+import type { Networks } from "../net/address.ts";
 import { Admission, type AdmissionOptions, type Refusal, type Visit } from "./admission.ts";
-import type { Client } from "./client.ts";
-import { log } from "./log.ts";
-import { messageOf } from "./message_of.ts";
-import type { Tls } from "./tls.ts";
+import type { Client } from "../net/connection.ts";
+import { log } from "../base/log.ts";
+import { messageOf } from "../base/message_of.ts";
+import type { Tls } from "../net/tls.ts";
 
 /**
  * Why a client that was accepted was not served: it was refused (see {@linkcode Refusal}), it did not

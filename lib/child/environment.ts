@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ProxyHeader } from "./proxy_protocol.ts";
+import type { ProxyHeader } from "../net/proxy_protocol.ts";
 
 /**
  * A child that starts before its client must not take another one for it: where spawnd was itself

@@ -8,10 +8,10 @@
  */
 
 import type { Handler } from "./handler.ts";
-import { lines } from "./lines.ts";
-import { log } from "./log.ts";
-import { type Endpoint, SMALLEST_BUFFER } from "./relay.ts";
-import { settlesWithin } from "./settles_within.ts";
+import { lines } from "../base/lines.ts";
+import { log } from "../base/log.ts";
+import { type Endpoint, SMALLEST_BUFFER } from "../base/relay.ts";
+import { settlesWithin } from "../base/settles_within.ts";
 
 /** What becomes of a child's stderr: the server's own, lines in its log, or nothing. */
 export type StderrMode = "inherit" | "log" | "null";

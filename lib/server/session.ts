@@ -8,12 +8,12 @@
  * @module
  */
 
-import { type Client, LINGER_MS } from "./client.ts";
-import { log } from "./log.ts";
-import type { Observer } from "./observer.ts";
-import { discard, Flow, pump } from "./relay.ts";
-import { settlesWithin } from "./settles_within.ts";
-import type { Worker } from "./worker.ts";
+import { type Client, LINGER_MS } from "../net/connection.ts";
+import { log } from "../base/log.ts";
+import type { Observer } from "../base/observer.ts";
+import { discard, Flow, pump } from "../base/relay.ts";
+import { settlesWithin } from "../base/settles_within.ts";
+import type { Worker } from "../child/worker.ts";
 
 /**
  * Why a connection ended:

@@ -22,14 +22,14 @@
  * @module
  */
 
-import { formatPeer } from "./address.ts";
+import { formatPeer } from "../net/address.ts";
 import { History, type HistoryValues } from "./history.ts";
-import { explainListenError, ListenError } from "./listener.ts";
+import { explainListenError, ListenError } from "../net/listener.ts";
 import { Metrics } from "./metrics.ts";
-import type { Observer } from "./observer.ts";
-import type { Server, ServerStatus } from "./server.ts";
-import type { ConnectionStatus } from "./session.ts";
-import { CONTENT_SECURITY_POLICY, PAGE } from "./status_page.ts";
+import type { Observer } from "../base/observer.ts";
+import type { Server, ServerStatus } from "../server/server.ts";
+import type { ConnectionStatus } from "../server/session.ts";
+import { CONTENT_SECURITY_POLICY, PAGE } from "./page.ts";
 
 export type { HistoryValues } from "./history.ts";
 

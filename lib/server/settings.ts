@@ -5,9 +5,9 @@
  * @module
  */
 
-import type { Rate } from "./admission.ts";
-import type { Handler } from "./handler.ts";
-import type { StderrMode } from "./worker.ts";
+import type { Rate } from "../admission/admission.ts";
+import type { Handler } from "../child/handler.ts";
+import type { StderrMode } from "../child/worker.ts";
 
 /** How {@linkcode Server.listen} sets a server up. */
 export interface ServerOptions {

@@ -8,8 +8,8 @@
  * @module
  */
 
-import { messageOf } from "./message_of.ts";
-import { quote } from "./quote.ts";
+import { messageOf } from "../base/message_of.ts";
+import { quote } from "../base/quote.ts";
 
 /** A program that reads one client's bytes on stdin and writes its answers on stdout. */
 export interface Handler {
@@ -76,7 +76,7 @@ const WARM_MODULES = 8;
  * @param options `quiet` leaves out the line it prints for every message.
  */
 export function counterHandler(options: { quiet?: boolean } = {}): Handler {
-  const module = new URL("../child.ts", import.meta.url).href;
+  const module = new URL("../../child.ts", import.meta.url).href;
   // Without npm and configuration there is nothing that a server run from elsewhere could need;
   // only fetching the module itself must stay allowed there.
   const flags = module.startsWith("file:")

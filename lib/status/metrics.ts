@@ -8,8 +8,8 @@
  */
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Observer } from "./observer.ts";
-import type { Server, ServerStatus } from "./server.ts";
+import type { Observer } from "../base/observer.ts";
+import type { Server, ServerStatus } from "../server/server.ts";
 
 /** What only grows. */
 const COUNTERS: Readonly<Record<string, [help: string, value: (status: ServerStatus) => number]>> =

@@ -10,8 +10,8 @@
  * @module
  */
 
-import { Client } from "./client.ts";
-import { Flow, pump } from "./relay.ts";
+import { Client } from "./connection.ts";
+import { Flow, pump } from "../base/relay.ts";
 
 /** The files of a server's identity. */
 export interface TlsFiles {
