@@ -5,6 +5,7 @@
  */
 
 import type { Row } from "./rows.ts";
+import { FORK_SERVER } from "./servers.ts";
 
 /** What came out for one server. */
 export interface Result {
@@ -20,9 +21,6 @@ export interface Measured {
   readonly row: Row;
   readonly results: readonly Result[];
 }
-
-/** The server that is compared but no peer: it cannot run a program of anybody's. */
-export const FORK_SERVER = "fork server in C";
 
 /** The value below which `share` of the samples are. */
 export function percentile(samples: readonly number[], share: number): number {

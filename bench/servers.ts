@@ -5,10 +5,11 @@
  * @module
  */
 
-import { FORK_SERVER } from "./report.ts";
-
 const ROOT = new URL("../", import.meta.url).pathname;
 const DENO = Deno.execPath();
+
+/** The server that is compared but is no peer: it cannot run an arbitrary program. */
+export const FORK_SERVER = "fork server in C";
 
 /** What every connection is served by: the counter service in Deno, or `cat`. */
 export type Handler = "deno" | "native";
