@@ -5,12 +5,12 @@
  */
 
 import config from "./deno.json" with { type: "json" };
-import { formatPeer } from "./lib/net/address.ts";
+import { formatSocketAddress } from "./lib/net/address.ts";
 import { HandlerError } from "./lib/child/handler.ts";
 import { ListenError } from "./lib/net/listener.ts";
 import { configureLog, log } from "./lib/base/log.ts";
 import { type CommandLine, parseCommandLine, usage, UsageError } from "./lib/cli/options.ts";
-import { happened, Server } from "./lib/server/server.ts";
+import { nonZero, Server } from "./lib/server/server.ts";
 import { resolveSettings } from "./lib/server/settings.ts";
 import type { StatusListener } from "./lib/status/listener.ts";
 
@@ -63,7 +63,7 @@ async function main(args: readonly string[]): Promise<number> {
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
       Deno.addSignalListener(signal, () => {
         const { refused, killed, ...numbers } = server.status();
-        log.info("status", { ...numbers, ...happened(refused), ...happened(killed) });
+        log.info("status", { ...numbers, ...nonZero(refused), ...nonZero(killed) });
       });
     }
   }
@@ -98,13 +98,13 @@ async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {
 /** Deno would ask for a permission, or throw: better to name the flag. */
 function requirePermissions({ server, status }: CommandLine): void {
   const { hostname, port, handler, cert, key, unix } = resolveSettings(server);
-  const address = formatPeer({ hostname, port });
+  const address = formatSocketAddress({ hostname, port });
   const needs: [Deno.PermissionDescriptor, string][] = [
     [{ name: "net", host: address }, `listening on ${address}`],
     [{ name: "run", command: handler.command }, `running ${handler.command}`],
   ];
   if (status) {
-    const host = formatPeer(status);
+    const host = formatSocketAddress(status);
     needs.push([{ name: "net", host }, `telling its status on ${host}`]);
   }
   if (cert !== undefined) needs.push([{ name: "net", host: "127.0.0.1" }, "TLS on 127.0.0.1"]);

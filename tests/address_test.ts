@@ -1,13 +1,13 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import {
-  formatBytes,
-  formatPeer,
+  formatAddress,
+  formatSocketAddress,
   isNetwork,
   Networks,
   parseAddress,
   sourceOf,
-  unmapPeer,
+  unmapIPv4,
 } from "../lib/net/address.ts";
 
 Deno.test("an address that is none has no bytes", () => {
@@ -30,22 +30,22 @@ Deno.test("addresses go to bytes and back, in their shortest form", () => {
     "64:ff9b::192.0.2.1": "64:ff9b::c000:201",
   };
   for (const [text, expected] of Object.entries(shortest)) {
-    assertEquals(formatBytes(parseAddress(text)!), expected);
+    assertEquals(formatAddress(parseAddress(text)!), expected);
   }
   const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 });
   fc.assert(fc.property(bytes, (address) => {
-    assertEquals(parseAddress(formatBytes(address)), Uint8Array.from(address));
+    assertEquals(parseAddress(formatAddress(address)), Uint8Array.from(address));
   }));
   fc.assert(fc.property(fc.ipV4(), (text) => {
-    assertEquals(formatBytes(parseAddress(text)!), text);
+    assertEquals(formatAddress(parseAddress(text)!), text);
   }));
 });
 
 Deno.test("a peer is written as in an address bar, IPv4-mapped as the IPv4 it is", () => {
-  assertEquals(formatPeer({ hostname: "::1", port: 80 }), "[::1]:80");
-  const peer = unmapPeer({ hostname: "::ffff:192.0.2.1", port: 80 });
-  assertEquals(formatPeer(peer), "192.0.2.1:80");
-  assertEquals(unmapPeer({ hostname: "::ffff:1", port: 80 }).hostname, "::ffff:1");
+  assertEquals(formatSocketAddress({ hostname: "::1", port: 80 }), "[::1]:80");
+  const peer = unmapIPv4({ hostname: "::ffff:192.0.2.1", port: 80 });
+  assertEquals(formatSocketAddress(peer), "192.0.2.1:80");
+  assertEquals(unmapIPv4({ hostname: "::ffff:1", port: 80 }).hostname, "::ffff:1");
 });
 
 Deno.test("a source is an IPv4 address, or the first 64 bits of an IPv6 address", () => {

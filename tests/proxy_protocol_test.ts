@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { formatBytes } from "../lib/net/address.ts";
+import { formatAddress } from "../lib/net/address.ts";
 import {
   formatProxyHeader,
   parseProxyHeader,
@@ -148,7 +148,7 @@ Deno.test("what begins as no header is refused at its first byte that differs", 
 
 const address = fc.oneof(
   fc.ipV4(),
-  fc.uint8Array({ minLength: 16, maxLength: 16 }).map(formatBytes),
+  fc.uint8Array({ minLength: 16, maxLength: 16 }).map(formatAddress),
 );
 const peer = fc.record({ hostname: address, port: fc.nat(65535) });
 const header = fc.oneof(fc.constant({}), fc.record({ source: peer, destination: peer }));

@@ -2,7 +2,7 @@
  * Admission: may this client come in? Decisions over counts, rules and a clock; no socket, no
  * process, nothing to wait for but a place.
  *
- * A visit goes through it in this order:
+ * A ticket goes through it in this order:
  *
  * 1. It arrives. From here on it takes up room, and there is room for as many as can be served and
  *    may wait; who accepts should stop while {@linkcode Admission.isFull}.
@@ -12,7 +12,7 @@
  * 4. It leaves, and all it held is free again. That may happen at any step.
  *
  * What is known of sources is bounded too: one that has nobody here is forgotten after a period of
- * its rate, for then it may come as often as anybody, or when {@linkcode MOST_SOURCES} others have
+ * its rate, for then it may come as often as anybody, or when {@linkcode MAX_SOURCES} others have
  * come since.
  *
  * @module
@@ -59,24 +59,24 @@ export interface AdmissionOptions {
   readonly clock?: Clock;
 }
 
-/** How many visits may be on their way to a slot (a header, a handshake) where nobody may wait. */
-const LOBBY = 64;
+/** How many connections may be on their way to a slot (a header, a handshake) where nobody may wait. */
+const HANDSHAKE_CAPACITY = 64;
 /** So many sources are remembered that have nobody here; who has more addresses finds each one new. */
-export const MOST_SOURCES = 10_000;
+export const MAX_SOURCES = 10_000;
 
 /** One source: who is there from it, and how many more may come. */
 interface Source {
   readonly key: string;
-  visits: number;
+  connections: number;
   tokens: number;
   /** When the tokens were counted. */
   countedAtMs: number;
 }
 
 /** One client, from its arrival until it leaves; only {@linkcode Admission} changes it. */
-export interface Visit {
+export interface Ticket {
   source?: Source;
-  step: "arrived" | "waiting" | "active" | "left";
+  step: "pending" | "waiting" | "active" | "released";
   /** Ends its wait for a slot, with whether it has got one. */
   settle?: (hasSlot: boolean) => void;
 }
@@ -85,15 +85,15 @@ export interface Visit {
 export class Admission {
   readonly #options: Required<AdmissionOptions>;
   /** In the order of coming. */
-  readonly #waiting: Visit[] = [];
+  readonly #waiting: Ticket[] = [];
   /** Sources that have somebody here. */
-  readonly #present = new Map<string, Source>();
+  readonly #connected = new Map<string, Source>();
   /** Sources that have not, but had; the latest is last. */
-  readonly #absent = new Map<string, Source>();
-  #inside = 0;
+  readonly #remembered = new Map<string, Source>();
+  #outstanding = 0;
   #active = 0;
   #closing = false;
-  #room: PromiseWithResolvers<void> | undefined;
+  #capacityFreed: PromiseWithResolvers<void> | undefined;
 
   constructor(options: AdmissionOptions) {
     this.#options = { clock: CLOCK, ...options };
@@ -111,30 +111,30 @@ export class Admission {
 
   /** How many sources are remembered. */
   get sources(): number {
-    return this.#present.size + this.#absent.size;
+    return this.#connected.size + this.#remembered.size;
   }
 
   /** Whether nobody should be accepted, for there is neither a slot nor a place to wait. */
   get isFull(): boolean {
     const { maxConnections, queue } = this.#options;
-    return !this.#closing && this.#inside >= maxConnections + (queue || LOBBY);
+    return !this.#closing && this.#outstanding >= maxConnections + (queue || HANDSHAKE_CAPACITY);
   }
 
   /** Whether one more would be served, or could wait for that. */
-  get hasRoom(): boolean {
+  get hasCapacity(): boolean {
     const { maxConnections, queue } = this.#options;
     return this.#active < maxConnections || this.#waiting.length < queue;
   }
 
   /** Resolves when it is no longer full. */
-  async room(): Promise<void> {
-    while (this.isFull) await (this.#room ??= Promise.withResolvers()).promise;
+  async capacity(): Promise<void> {
+    while (this.isFull) await (this.#capacityFreed ??= Promise.withResolvers()).promise;
   }
 
   /** Somebody is here, and takes up room until they leave. */
-  arrive(): Visit {
-    this.#inside++;
-    return { step: "arrived" };
+  issueTicket(): Ticket {
+    this.#outstanding++;
+    return { step: "pending" };
   }
 
   /**
@@ -143,23 +143,23 @@ export class Admission {
    * @param hostname The client's address; `undefined` where it has none, and no rule is about it.
    * @return Why it may not come in, if so. It should leave then.
    */
-  admit(visit: Visit, hostname: string | undefined): Refusal | undefined {
+  admit(ticket: Ticket, hostname: string | undefined): Refusal | undefined {
     const { allow, deny, maxPerSource, ratePerSource } = this.#options;
     if (hostname === undefined) return;
     if (deny.has(hostname) || !allow.isEmpty && !allow.has(hostname)) return "denied";
     if (maxPerSource === 0 && ratePerSource.count === 0) return;
-    const source = this.#recall(sourceOf(hostname));
-    if (maxPerSource > 0 && source.visits >= maxPerSource) return "source-limit";
+    const source = this.#lookUp(sourceOf(hostname));
+    if (maxPerSource > 0 && source.connections >= maxPerSource) return "source-limit";
     if (ratePerSource.count > 0) {
       if (source.tokens < 1) {
-        this.#place(source);
+        this.#store(source);
         return "source-rate";
       }
       source.tokens--;
     }
-    source.visits++;
-    this.#place(source);
-    visit.source = source;
+    source.connections++;
+    this.#store(source);
+    ticket.source = source;
   }
 
   /**
@@ -167,72 +167,72 @@ export class Admission {
    *
    * @return Whether it has got one. If not, it was `busy`, unless it has left meanwhile.
    */
-  slot(visit: Visit): boolean | Promise<boolean> {
+  requestSlot(ticket: Ticket): boolean | Promise<boolean> {
     const { maxConnections, queue, queueTimeoutMs, clock } = this.#options;
     if (this.#active < maxConnections) {
       this.#active++;
-      visit.step = "active";
+      ticket.step = "active";
       return true;
     }
     if (this.#waiting.length >= queue) return false;
     return new Promise((resolve) => {
-      const cancelTimer = clock.after(queueTimeoutMs, () => this.#turnAway(visit));
-      visit.step = "waiting";
-      visit.settle = (hasSlot) => {
+      const cancelTimer = clock.after(queueTimeoutMs, () => this.#endWait(ticket));
+      ticket.step = "waiting";
+      ticket.settle = (hasSlot) => {
         cancelTimer();
         resolve(hasSlot);
       };
-      this.#waiting.push(visit);
+      this.#waiting.push(ticket);
     });
   }
 
   /** Whoever it was has gone; saying so twice does no harm. */
-  leave(visit: Visit): void {
-    const { step } = visit;
-    if (step === "left") return;
-    if (step === "waiting") this.#turnAway(visit);
-    visit.step = "left";
-    this.#inside--;
-    if (visit.source) {
-      visit.source.visits--;
-      this.#place(visit.source);
+  release(ticket: Ticket): void {
+    const { step } = ticket;
+    if (step === "released") return;
+    if (step === "waiting") this.#endWait(ticket);
+    ticket.step = "released";
+    this.#outstanding--;
+    if (ticket.source) {
+      ticket.source.connections--;
+      this.#store(ticket.source);
     }
     if (step === "active") {
       this.#active--;
       const next = this.#waiting.shift();
-      if (next) next.settle!(this.slot(next) === true);
+      if (next) next.settle!(this.requestSlot(next) === true);
     }
-    this.#room?.resolve();
-    this.#room = undefined;
+    this.#capacityFreed?.resolve();
+    this.#capacityFreed = undefined;
   }
 
   /** From now on it is never full: whoever is still at the door is looked at. */
   close(): void {
     this.#closing = true;
-    this.#room?.resolve();
+    this.#capacityFreed?.resolve();
   }
 
   /** Turns everybody away who waits for a slot. */
-  clear(): void {
-    for (const visit of [...this.#waiting]) this.#turnAway(visit);
+  refuseWaiting(): void {
+    for (const ticket of [...this.#waiting]) this.#endWait(ticket);
   }
 
-  #turnAway(visit: Visit): void {
-    this.#waiting.splice(this.#waiting.indexOf(visit), 1);
-    visit.step = "arrived";
-    visit.settle!(false);
+  #endWait(ticket: Ticket): void {
+    this.#waiting.splice(this.#waiting.indexOf(ticket), 1);
+    ticket.step = "pending";
+    ticket.settle!(false);
   }
 
   /** What is known of a source, with the tokens it has by now. */
-  #recall(key: string): Source {
+  #lookUp(key: string): Source {
     const { count, periodMs } = this.#options.ratePerSource;
     const now = this.#options.clock.now();
-    for (const [oldest, { countedAtMs }] of this.#absent) {
-      if (countedAtMs + periodMs > now && this.#absent.size < MOST_SOURCES) break;
-      this.#absent.delete(oldest);
+    for (const [oldest, { countedAtMs }] of this.#remembered) {
+      if (countedAtMs + periodMs > now && this.#remembered.size < MAX_SOURCES) break;
+      this.#remembered.delete(oldest);
     }
-    const source = this.#present.get(key) ?? this.#absent.get(key) ??
-      { key, visits: 0, tokens: count, countedAtMs: now };
+    const source = this.#connected.get(key) ?? this.#remembered.get(key) ??
+      { key, connections: 0, tokens: count, countedAtMs: now };
     source.tokens += (now - source.countedAtMs) / periodMs * count;
     source.tokens = Math.min(source.tokens, count);
     source.countedAtMs = now;
@@ -240,10 +240,10 @@ export class Admission {
   }
 
   /** Keeps a source where it belongs, if it is worth remembering. */
-  #place(source: Source): void {
-    this.#present.delete(source.key);
-    this.#absent.delete(source.key);
-    if (source.visits > 0) this.#present.set(source.key, source);
-    else if (this.#options.ratePerSource.count > 0) this.#absent.set(source.key, source);
+  #store(source: Source): void {
+    this.#connected.delete(source.key);
+    this.#remembered.delete(source.key);
+    if (source.connections > 0) this.#connected.set(source.key, source);
+    else if (this.#options.ratePerSource.count > 0) this.#remembered.set(source.key, source);
   }
 }

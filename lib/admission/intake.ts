@@ -9,8 +9,8 @@
  */
 
 import type { Networks } from "../net/address.ts";
-import { Admission, type AdmissionOptions, type Refusal, type Visit } from "./admission.ts";
-import type { Client } from "../net/connection.ts";
+import { Admission, type AdmissionOptions, type Refusal, type Ticket } from "./admission.ts";
+import type { Connection } from "../net/connection.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import type { Tls } from "../net/tls.ts";
@@ -22,8 +22,8 @@ import type { Tls } from "../net/tls.ts";
  */
 export type RefusalReason = Refusal | "handshake" | "left";
 
-/** How {@linkcode Reception} is set up. */
-export interface ReceptionOptions extends AdmissionOptions {
+/** How {@linkcode Intake} is set up. */
+export interface IntakeOptions extends AdmissionOptions {
   /** Who has to begin with a PROXY header. */
   readonly acceptProxy: Networks;
   /** What clients with an address have to shake hands with, if with anything. */
@@ -33,24 +33,24 @@ export interface ReceptionOptions extends AdmissionOptions {
   /** What a refused client is sent. */
   readonly refusal: string;
   /** Serves a client to its end; resolves to an error if that could not even begin. */
-  readonly serve: (arrival: Arrival) => Promise<string | undefined>;
+  readonly serve: (accepted: AcceptedConnection) => Promise<string | undefined>;
 }
 
 /** Somebody who was accepted. */
-export interface Arrival {
+export interface AcceptedConnection {
   /** Its number in the log. */
   readonly id: number;
   /** When that was, on the clock of `performance.now()`, in milliseconds. */
   readonly acceptedAtMs: number;
   /** Another one after a TLS handshake. */
-  client: Client;
+  client: Connection;
 }
 
-/** Somebody on the way from arrival to service. */
-interface Guest extends Arrival {
-  readonly visit: Visit;
+/** Somebody on the way from accepted to service. */
+interface PendingConnection extends AcceptedConnection {
+  readonly ticket: Ticket;
   /** Whether a word would be understood: not before the handshake there has to be. */
-  canListen: boolean;
+  canReceiveText: boolean;
 }
 
 /** Why a client was not served, and for the log what was in the way. */
@@ -60,10 +60,10 @@ interface Refused {
 }
 
 /** So many refused clients may be lingered for at once; the others are just closed. */
-const MOST_DISMISSALS = 100;
+const MAX_LINGERING = 100;
 
 /** Where clients come in. */
-export class Reception {
+export class Intake {
   /** How many have come. */
   accepted = 0;
   /** How many have been served to their end. */
@@ -80,14 +80,14 @@ export class Reception {
     "left": 0,
   };
 
-  readonly #options: ReceptionOptions;
+  readonly #options: IntakeOptions;
   readonly #admission: Admission;
   readonly #refusal: Uint8Array<ArrayBuffer>;
   /** For everybody who has yet to say who they are, what cuts them off, with a reason. */
   readonly #handshakes = new Set<(why: string) => void>();
-  #dismissals = 0;
+  #lingering = 0;
 
-  constructor(options: ReceptionOptions) {
+  constructor(options: IntakeOptions) {
     this.#options = options;
     this.#admission = new Admission(options);
     this.#refusal = new TextEncoder().encode(options.refusal);
@@ -99,16 +99,16 @@ export class Reception {
   }
 
   /** Whether one more would be served, or could wait for that. */
-  get hasRoom(): boolean {
-    return this.#admission.hasRoom;
+  get hasCapacity(): boolean {
+    return this.#admission.hasCapacity;
   }
 
   /** Resolves when there is room for one more, which is most often at once. */
-  async room(): Promise<void> {
+  async capacity(): Promise<void> {
     if (!this.#admission.isFull) return;
     const { active, waiting } = this.#admission;
     log.warn("full: accepting goes on when somebody leaves", { active, waiting });
-    await this.#admission.room();
+    await this.#admission.capacity();
   }
 
   /** From now on there is room for everybody who has connected already. */
@@ -117,35 +117,35 @@ export class Reception {
   }
 
   /** Cuts off who waits and who shakes hands; gives how many these were. */
-  clear(): number {
+  cancelPending(): number {
     const count = this.#admission.waiting + this.#handshakes.size;
-    this.#admission.clear();
-    for (const cutOff of this.#handshakes) cutOff("the server is shutting down");
+    this.#admission.refuseWaiting();
+    for (const abort of this.#handshakes) abort("the server is shutting down");
     return count;
   }
 
-  /** Takes a client from its arrival to the end of its connection. */
-  async receive(client: Client): Promise<void> {
-    const guest = {
+  /** Takes a client from its accepted to the end of its connection. */
+  async handle(client: Connection): Promise<void> {
+    const pending = {
       id: ++this.accepted,
       acceptedAtMs: performance.now(),
-      visit: this.#admission.arrive(),
+      ticket: this.#admission.issueTicket(),
       client,
-      canListen: this.#options.tls === undefined || client.address === undefined,
+      canReceiveText: this.#options.tls === undefined || client.address === undefined,
     };
     let refused: Refused | undefined;
     try {
-      refused = await this.#welcome(guest);
+      refused = await this.#admit(pending);
     } finally {
-      this.#admission.leave(guest.visit);
+      this.#admission.release(pending.ticket);
     }
-    if (refused) await this.#refuse(guest, refused);
+    if (refused) await this.#refuse(pending, refused);
     else this.served++;
   }
 
   /** Lets somebody in and has them served, or says why not. */
-  async #welcome(guest: Guest): Promise<Refused | undefined> {
-    const { client, visit } = guest;
+  async #admit(pending: PendingConnection): Promise<Refused | undefined> {
+    const { client, ticket } = pending;
     const { acceptProxy, tls, serve } = this.#options;
     if (acceptProxy.has(client.address ?? "")) {
       // A proxy that only looks whether somebody listens has nothing to say.
@@ -155,57 +155,60 @@ export class Reception {
       if (error !== undefined) return { reason: "handshake", error };
       if (await left) return { reason: "left" };
     }
-    const reason = this.#admission.admit(visit, client.address);
+    const reason = this.#admission.admit(ticket, client.address);
     if (reason) return { reason };
-    if (tls && !guest.canListen) {
-      const shaking = tls.shake(client).then((shaken) => {
-        guest.client = shaken;
-        guest.canListen = true;
+    if (tls && !pending.canReceiveText) {
+      const handshake = tls.handshake(client).then((secured) => {
+        pending.client = secured;
+        pending.canReceiveText = true;
       });
-      const error = await this.#limit(client, shaking);
+      const error = await this.#limit(client, handshake);
       if (error !== undefined) return { reason: "handshake", error };
     }
-    const slot = this.#admission.slot(visit);
+    const slot = this.#admission.requestSlot(ticket);
     if (slot !== true) {
-      const reason = await this.#wait(guest, slot);
+      const reason = await this.#wait(pending, slot);
       if (reason) return { reason };
     }
-    const error = await serve(guest);
+    const error = await serve(pending);
     if (error !== undefined) return { reason: "failed", error };
   }
 
   /** Bounds a handshake in time; gives what went wrong, if anything did. */
-  async #limit(client: Client, handshake: Promise<unknown>): Promise<string | undefined> {
+  async #limit(client: Connection, handshake: Promise<unknown>): Promise<string | undefined> {
     let error: string | undefined;
-    const cutOff = (why: string) => {
+    const abort = (why: string) => {
       error = why;
       client.close();
     };
-    const timer = setTimeout(cutOff, this.#options.handshakeTimeoutMs, "it took too long");
-    this.#handshakes.add(cutOff);
+    const timer = setTimeout(abort, this.#options.handshakeTimeoutMs, "it took too long");
+    this.#handshakes.add(abort);
     await handshake.catch((reason) => error ??= messageOf(reason));
-    this.#handshakes.delete(cutOff);
+    this.#handshakes.delete(abort);
     clearTimeout(timer);
     return error;
   }
 
   /** Waits for a slot; gives the reason if it comes to none. */
   async #wait(
-    { id, client, visit }: Guest,
+    { id, client, ticket }: PendingConnection,
     slot: false | Promise<boolean>,
   ): Promise<"busy" | "left" | undefined> {
     if (slot === false) return "busy";
     log.info("waiting", { id, client: client.name });
     let hasLeft = false;
     client.hasLeft().then((left) => {
-      if (!left || visit.step !== "waiting") return;
+      if (!left || ticket.step !== "waiting") return;
       hasLeft = true;
-      this.#admission.leave(visit);
+      this.#admission.release(ticket);
     });
     if (!await slot) return hasLeft ? "left" : "busy";
   }
 
-  async #refuse({ id, client, canListen }: Guest, { reason, error }: Refused): Promise<void> {
+  async #refuse(
+    { id, client, canReceiveText }: PendingConnection,
+    { reason, error }: Refused,
+  ): Promise<void> {
     const facts = { id, client: client.name, error };
     if (reason === "failed") {
       this.failed++;
@@ -216,9 +219,9 @@ export class Reception {
       else log.warn("refused", { ...facts, reason });
     }
     const isGone = reason === "left" || reason === "handshake";
-    if (isGone || !canListen || this.#dismissals >= MOST_DISMISSALS) return client.close();
-    this.#dismissals++;
-    await client.dismiss(this.#refusal);
-    this.#dismissals--;
+    if (isGone || !canReceiveText || this.#lingering >= MAX_LINGERING) return client.close();
+    this.#lingering++;
+    await client.refuse(this.#refusal);
+    this.#lingering--;
   }
 }

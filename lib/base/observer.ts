@@ -16,4 +16,4 @@ export interface Observer {
 }
 
 /** Measures nothing. */
-export const NOBODY_OBSERVES: Observer = { spawned() {}, answered() {}, ended() {} };
+export const NO_OBSERVER: Observer = { spawned() {}, answered() {}, ended() {} };

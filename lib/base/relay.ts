@@ -69,12 +69,12 @@ const LARGEST_BUFFER = 64 * 1024;
  */
 export async function pump(source: Source, sink: Sink, flow: Flow): Promise<PumpEnd> {
   let buffer = new Uint8Array(SMALLEST_BUFFER);
-  let culprit: PumpEnd = "source-failed";
+  let failure: PumpEnd = "source-failed";
   try {
     for (;;) {
       const chunk = await source.read(buffer);
       if (chunk === null) break;
-      culprit = "sink-failed";
+      failure = "sink-failed";
       flow.readAtMs = performance.now();
       flow.writing = true;
       await sink.write(chunk);
@@ -82,10 +82,10 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
       flow.writtenAtMs = performance.now();
       if (flow.bytes === 0) flow.onFirst?.();
       flow.bytes += chunk.length;
-      buffer = fit(chunk);
-      culprit = "source-failed";
+      buffer = nextBuffer(chunk);
+      failure = "source-failed";
     }
-    culprit = "sink-failed";
+    failure = "sink-failed";
     flow.writing = true;
     await sink.closeWrite();
     flow.writing = false;
@@ -93,22 +93,22 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
   } catch (error) {
     flow.writing = false;
     flow.error = error;
-    return culprit;
+    return failure;
   }
 }
 
 /** Reads `source` to its end and lets go of what it brings. Never rejects. */
 export async function discard(source: Source): Promise<PumpEnd> {
-  return await pump(source, NOWHERE, new Flow());
+  return await pump(source, NULL_SINK, new Flow());
 }
 
-const NOWHERE: Sink = {
+const NULL_SINK: Sink = {
   write: () => Promise.resolve(),
   closeWrite: () => Promise.resolve(),
 };
 
 /** The buffer for the next read: the last one again, larger when it was full, smaller when it was far too large. */
-function fit(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+function nextBuffer(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const size = chunk.buffer.byteLength;
   if (chunk.length === size && size < LARGEST_BUFFER) return new Uint8Array(size * 2);
   if (chunk.length < size / 4 && size > SMALLEST_BUFFER) return new Uint8Array(size / 2);

@@ -12,7 +12,7 @@ import type { ProxyHeader } from "../net/proxy_protocol.ts";
  * started by such a server, its own environment has these. (Without a permission it cannot be read,
  * and so nothing can be taken out of it.)
  */
-export const NOBODY: Readonly<Record<string, string>> = {
+export const UNSET_VARIABLES: Readonly<Record<string, string>> = {
   PROTO: "",
   TCPLOCALHOST: "",
   TCPLOCALIP: "",
@@ -26,10 +26,10 @@ export const NOBODY: Readonly<Record<string, string>> = {
 };
 
 /** What a child that starts for a client is told of it; names that are not known stay empty. */
-export function describeEnds({ source, destination }: ProxyHeader): Record<string, string> {
-  if (!source || !destination) return { ...NOBODY, PROTO: "UNIX" };
+export function ucspiVariables({ source, destination }: ProxyHeader): Record<string, string> {
+  if (!source || !destination) return { ...UNSET_VARIABLES, PROTO: "UNIX" };
   return {
-    ...NOBODY,
+    ...UNSET_VARIABLES,
     PROTO: "TCP",
     TCPLOCALIP: destination.hostname,
     TCPLOCALPORT: String(destination.port),

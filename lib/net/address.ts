@@ -10,7 +10,7 @@
 import type { BlockList } from "node:net";
 
 /** One end of a connection over IP. */
-export interface Peer {
+export interface SocketAddress {
   /** Its address, IPv4 or IPv6. */
   readonly hostname: string;
   /** Its port. */
@@ -18,12 +18,12 @@ export interface Peer {
 }
 
 /** `127.0.0.1:9527`, or `[::1]:9527` (RFC 3986, section 3.2.2). */
-export function formatPeer({ hostname, port }: Peer): string {
+export function formatSocketAddress({ hostname, port }: SocketAddress): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
 /** The same end, with an IPv4-mapped address as the IPv4 address it is. */
-export function unmapPeer({ hostname, port }: Peer): Peer {
+export function unmapIPv4({ hostname, port }: SocketAddress): SocketAddress {
   return { hostname: hostname.replace(/^::ffff:(?=\d+\.)/i, ""), port };
 }
 
@@ -56,7 +56,7 @@ export function parseAddress(text: string): Uint8Array<ArrayBuffer> | undefined 
 }
 
 /** The address that 4 or 16 bytes are, in its shortest form (RFC 5952). */
-export function formatBytes(bytes: Uint8Array): string {
+export function formatAddress(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
   const groups = Array.from({ length: 8 }, (_, i) => (bytes[2 * i]! << 8 | bytes[2 * i + 1]!));
   if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
@@ -73,7 +73,7 @@ export function formatBytes(bytes: Uint8Array): string {
 export function sourceOf(hostname: string): string {
   if (!hostname.includes(":")) return hostname;
   const bytes = parseAddress(hostname);
-  return bytes ? `${formatBytes(bytes.fill(0, 8))}/64` : hostname;
+  return bytes ? `${formatAddress(bytes.fill(0, 8))}/64` : hostname;
 }
 
 /** Whether `text` is a network in CIDR notation, such as `10.0.0.0/8`, or a single address. */

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { formatPeer, unmapPeer } from "./address.ts";
+import { formatSocketAddress, unmapIPv4 } from "./address.ts";
 import { type ProxyHeader, readProxyHeader } from "./proxy_protocol.ts";
 import { discard, type Endpoint, SMALLEST_BUFFER } from "../base/relay.ts";
 import { settlesWithin } from "../base/settles_within.ts";
@@ -20,7 +20,7 @@ import { settlesWithin } from "../base/settles_within.ts";
 export const LINGER_MS = 2_000;
 
 /** An accepted connection. */
-export class Client implements Endpoint {
+export class Connection implements Endpoint {
   readonly #conn: Deno.Conn;
   /** Both ends, as a proxy in between tells them where there is one; none for a Unix socket. */
   #ends: ProxyHeader;
@@ -43,7 +43,7 @@ export class Client implements Endpoint {
 
   /** The peer as the log has it: `ip:port`, or `unix`. */
   get name(): string {
-    return this.#ends.source ? formatPeer(this.#ends.source) : "unix";
+    return this.#ends.source ? formatSocketAddress(this.#ends.source) : "unix";
   }
 
   /** Its address; none over a Unix socket. */
@@ -102,9 +102,9 @@ export class Client implements Endpoint {
   }
 
   /** Says a last word, ends the output, and closes when the client has seen it, or soon. */
-  async dismiss(word: Uint8Array<ArrayBuffer>): Promise<void> {
+  async refuse(text: Uint8Array<ArrayBuffer>): Promise<void> {
     const farewell = async () => {
-      await this.write(word);
+      await this.write(text);
       await this.closeWrite();
       await discard(this);
     };
@@ -124,5 +124,5 @@ export class Client implements Endpoint {
 
 function endsOf({ remoteAddr, localAddr }: Deno.Conn): ProxyHeader {
   if (remoteAddr.transport !== "tcp" || localAddr.transport !== "tcp") return {};
-  return { source: unmapPeer(remoteAddr), destination: unmapPeer(localAddr) };
+  return { source: unmapIPv4(remoteAddr), destination: unmapIPv4(localAddr) };
 }

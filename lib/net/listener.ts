@@ -9,8 +9,8 @@
  * @module
  */
 
-import { formatPeer } from "./address.ts";
-import { Client } from "./connection.ts";
+import { formatSocketAddress } from "./address.ts";
+import { Connection } from "./connection.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 
@@ -62,7 +62,7 @@ export class Listener {
   private constructor(socket: Socket) {
     this.#socket = socket;
     this.addr = socket.addr as Deno.NetAddr | Deno.UnixAddr;
-    this.name = "path" in this.addr ? `unix:${this.addr.path}` : formatPeer(this.addr);
+    this.name = "path" in this.addr ? `unix:${this.addr.path}` : formatSocketAddress(this.addr);
   }
 
   /**
@@ -74,7 +74,7 @@ export class Listener {
     try {
       return new Listener(Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort }));
     } catch (error) {
-      throw new ListenError(formatPeer({ hostname, port }), explainListenError(error));
+      throw new ListenError(formatSocketAddress({ hostname, port }), explainListenError(error));
     }
   }
 
@@ -105,12 +105,12 @@ export class Listener {
   }
 
   /** The next client; `undefined` when it has been closed. Never rejects. */
-  async accept(): Promise<Client | undefined> {
+  async accept(): Promise<Connection | undefined> {
     while (this.#socket !== undefined) {
       try {
         const accepting = this.#socket.accept();
         if (this.#closing && !await isReady(accepting)) this.closeNow();
-        return new Client(await accepting);
+        return new Connection(await accepting);
       } catch (error) {
         if (error instanceof Deno.errors.BadResource) return; // closed
         // The client was gone before it was accepted (seen on 2.9 as NotConnected).

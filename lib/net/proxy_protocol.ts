@@ -9,15 +9,15 @@
  * @module
  */
 
-import { formatBytes, parseAddress, type Peer, unmapPeer } from "./address.ts";
+import { formatAddress, parseAddress, type SocketAddress, unmapIPv4 } from "./address.ts";
 import type { Source } from "../base/relay.ts";
 
 /** What a header says: both ends of the proxy's own connection, or nothing about them. */
 export interface ProxyHeader {
   /** Who connected to the proxy; not known for its own checks (LOCAL), UNKNOWN and Unix sockets. */
-  readonly source?: Peer;
+  readonly source?: SocketAddress;
   /** Where to; known where `source` is. */
-  readonly destination?: Peer;
+  readonly destination?: SocketAddress;
 }
 
 /** Bytes that are no PROXY header; the message says why. */
@@ -28,12 +28,12 @@ export class ProxyHeaderError extends Error {
 const encoder = new TextEncoder();
 
 /** The longest header of version 1, its end of line included. */
-const LONGEST_V1 = 107;
+const MAX_V1_BYTES = 107;
 /**
  * The longest header of version 2 that is read here. The format goes up to 64 KiB; nothing real
  * comes near, and nginx draws the line at the same place.
  */
-const LONGEST = 4096;
+const MAX_V2_BYTES = 4096;
 /** What a header of version 2 begins with: no text does. */
 const SIGNATURE = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10);
 const PREFIX = encoder.encode("PROXY ");
@@ -59,7 +59,7 @@ export async function readProxyHeader(
 ): Promise<{ header: ProxyHeader; rest: Uint8Array<ArrayBuffer> }> {
   let bytes = new Uint8Array(0);
   for (;;) {
-    const chunk = await source.read(new Uint8Array(LONGEST));
+    const chunk = await source.read(new Uint8Array(MAX_V2_BYTES));
     if (chunk === null) throw new ProxyHeaderError("the connection ended before a PROXY header");
     const joined = new Uint8Array(bytes.length + chunk.length);
     joined.set(bytes);
@@ -78,21 +78,21 @@ export async function readProxyHeader(
 export function parseProxyHeader(
   bytes: Uint8Array,
 ): { header: ProxyHeader; length: number } | undefined {
-  if (beginsAs(bytes, PREFIX)) return parseV1(bytes);
-  if (beginsAs(bytes, SIGNATURE)) return parseV2(bytes);
+  if (hasPrefix(bytes, PREFIX)) return parseV1(bytes);
+  if (hasPrefix(bytes, SIGNATURE)) return parseV2(bytes);
   throw new ProxyHeaderError("it does not begin with a PROXY header");
 }
 
 /** Whether the bytes there are, or as many as it takes, are those of `start`. */
-function beginsAs(bytes: Uint8Array, start: Uint8Array): boolean {
+function hasPrefix(bytes: Uint8Array, start: Uint8Array): boolean {
   return start.subarray(0, bytes.length).every((byte, index) => byte === bytes[index]);
 }
 
 function parseV1(bytes: Uint8Array): { header: ProxyHeader; length: number } | undefined {
-  const end = bytes.subarray(0, LONGEST_V1).indexOf(10);
+  const end = bytes.subarray(0, MAX_V1_BYTES).indexOf(10);
   if (end < 0) {
-    if (bytes.length < LONGEST_V1) return undefined;
-    throw new ProxyHeaderError(`its PROXY line is longer than ${LONGEST_V1} bytes`);
+    if (bytes.length < MAX_V1_BYTES) return undefined;
+    throw new ProxyHeaderError(`its PROXY line is longer than ${MAX_V1_BYTES} bytes`);
   }
   const line = new TextDecoder("latin1").decode(bytes.subarray(0, end + 1));
   if (/^PROXY UNKNOWN( [^\r\n]*)?\r\n$/.test(line)) return { header: {}, length: end + 1 };
@@ -115,8 +115,8 @@ function parseV2(bytes: Uint8Array): { header: ProxyHeader; length: number } | u
   if (command !== LOCAL && command !== PROXY) {
     throw new ProxyHeaderError("its PROXY header has an unknown version or command");
   }
-  if (length > LONGEST) {
-    throw new ProxyHeaderError(`its PROXY header is longer than ${LONGEST} bytes`);
+  if (length > MAX_V2_BYTES) {
+    throw new ProxyHeaderError(`its PROXY header is longer than ${MAX_V2_BYTES} bytes`);
   }
   if (bytes.length < length) return undefined;
   if (command === LOCAL || ADDRESSLESS.includes(family)) return { header: {}, length };
@@ -136,8 +136,8 @@ function parseV2(bytes: Uint8Array): { header: ProxyHeader; length: number } | u
 
 function headerOf(from: Uint8Array, fromPort: number, to: Uint8Array, toPort: number): ProxyHeader {
   return {
-    source: unmapPeer({ hostname: formatBytes(from), port: fromPort }),
-    destination: unmapPeer({ hostname: formatBytes(to), port: toPort }),
+    source: unmapIPv4({ hostname: formatAddress(from), port: fromPort }),
+    destination: unmapIPv4({ hostname: formatAddress(to), port: toPort }),
   };
 }
 

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { Client } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { Flow, pump } from "../base/relay.ts";
 
 /** The files of a server's identity. */
@@ -60,17 +60,17 @@ export class Tls {
    *
    * @throws What it sent was no TLS, it did not like ours, or it has gone.
    */
-  async shake(client: Client): Promise<Client> {
+  async handshake(client: Connection): Promise<Connection> {
     const pairing = this.#pairing.then(() => pair(this.#listener));
     this.#pairing = pairing.catch(() => {});
     const [conn, secured] = await pairing;
-    const inner = new Client(conn);
-    const carry = async (from: Client, to: Client) => {
+    const inner = new Connection(conn);
+    const carry = async (from: Connection, to: Connection) => {
       if (await pump(from, to, new Flow()) !== "ended") inner.close();
     };
     carry(client, inner);
     const flushed = carry(inner, client);
-    const shaken = new TlsClient(secured, client, inner, flushed);
+    const shaken = new TlsConnection(secured, client, inner, flushed);
     try {
       await secured.handshake();
       return shaken;
@@ -82,12 +82,12 @@ export class Tls {
 }
 
 /** A client behind its handshake. */
-class TlsClient extends Client {
-  readonly #outer: Client;
-  readonly #inner: Client;
+class TlsConnection extends Connection {
+  readonly #outer: Connection;
+  readonly #inner: Connection;
   readonly #flushed: Promise<void>;
 
-  constructor(conn: Deno.TlsConn, outer: Client, inner: Client, flushed: Promise<void>) {
+  constructor(conn: Deno.TlsConn, outer: Connection, inner: Connection, flushed: Promise<void>) {
     super(conn, outer.ends);
     this.#outer = outer;
     this.#inner = inner;

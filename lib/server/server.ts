@@ -7,16 +7,16 @@
  * @module
  */
 
-import { formatPeer, Networks } from "../net/address.ts";
-import { describeEnds, NOBODY } from "../child/environment.ts";
+import { formatSocketAddress, Networks } from "../net/address.ts";
+import { ucspiVariables, UNSET_VARIABLES } from "../child/environment.ts";
 import { checkHandler, HandlerError } from "../child/handler.ts";
 import { Listener, ListenError } from "../net/listener.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
-import { NOBODY_OBSERVES, type Observer } from "../base/observer.ts";
+import { NO_OBSERVER, type Observer } from "../base/observer.ts";
 import { Pool } from "../child/pool.ts";
 import { formatProxyHeader } from "../net/proxy_protocol.ts";
-import { type Arrival, Reception, type RefusalReason } from "../admission/intake.ts";
+import { type AcceptedConnection, Intake, type RefusalReason } from "../admission/intake.ts";
 import { type ConnectionStatus, Session } from "./session.ts";
 import { resolveSettings, type ServerOptions, type Settings } from "./settings.ts";
 import { settlesWithin } from "../base/settles_within.ts";
@@ -72,10 +72,10 @@ export class Server implements AsyncDisposable {
   readonly #options: Settings;
   readonly #listeners: readonly Listener[];
   readonly #tls: Tls | undefined;
-  readonly #reception: Reception;
+  readonly #intake: Intake;
   readonly #pool: Pool<Worker>;
   /** What becomes of everybody who was accepted and has not gone. */
-  readonly #visits = new Set<Promise<void>>();
+  readonly #inFlight = new Set<Promise<void>>();
   readonly #sessions = new Set<Session>();
   /** Every child that has not been reaped, with or without a client. */
   readonly #workers = new Set<Worker>();
@@ -99,18 +99,18 @@ export class Server implements AsyncDisposable {
     this.#options = options;
     this.#listeners = listeners;
     this.#tls = tls;
-    this.#reception = new Reception({
+    this.#intake = new Intake({
       ...options,
       ...rules,
       tls,
-      serve: (arrival) => this.#serve(arrival),
+      serve: (accepted) => this.#serve(accepted),
     });
     this.#observer = observer;
     this.addr = listeners[0]!.addr as Deno.NetAddr;
     this.finished = this.#finish.promise;
     this.#pool = new Pool({
       size: options.warm,
-      spawn: () => this.#spawn(NOBODY),
+      spawn: () => this.#spawn(UNSET_VARIABLES),
       killTimeoutMs: options.killTimeoutMs,
     });
   }
@@ -126,7 +126,7 @@ export class Server implements AsyncDisposable {
    */
   static async listen(
     options: ServerOptions,
-    observer: Observer = NOBODY_OBSERVES,
+    observer: Observer = NO_OBSERVER,
   ): Promise<Server> {
     const settings = resolveSettings(options);
     const { handler, unix, warm } = settings;
@@ -159,7 +159,7 @@ export class Server implements AsyncDisposable {
 
   /** Its numbers now. */
   status(): ServerStatus {
-    const { accepted, waiting, served, failed, refused } = this.#reception;
+    const { accepted, waiting, served, failed, refused } = this.#intake;
     let { in: bytesIn, out: bytesOut } = this.#carried;
     for (const { inbound, outbound } of this.#sessions) {
       bytesIn += inbound.bytes;
@@ -203,7 +203,7 @@ export class Server implements AsyncDisposable {
 
   /** Whether a client that came now would be served, or could wait for that. */
   get isReady(): boolean {
-    return !this.#closing && this.#reception.hasRoom;
+    return !this.#closing && this.#intake.hasCapacity;
   }
 
   /**
@@ -230,7 +230,7 @@ export class Server implements AsyncDisposable {
     if (!this.#closing) {
       this.#closing = true;
       for (const listener of this.#listeners) listener.close();
-      this.#reception.close();
+      this.#intake.close();
       this.#drain().then(this.#finish.resolve);
     }
     return this.finished;
@@ -257,20 +257,20 @@ export class Server implements AsyncDisposable {
 
   async #accept(listener: Listener): Promise<void> {
     for (;;) {
-      await this.#reception.room();
+      await this.#intake.capacity();
       const client = await listener.accept();
       if (client === undefined) return;
-      const visit = this.#reception.receive(client).finally(() => this.#visits.delete(visit));
-      this.#visits.add(visit);
+      const handled = this.#intake.handle(client).finally(() => this.#inFlight.delete(handled));
+      this.#inFlight.add(handled);
     }
   }
 
   /** Gives a client a child, and stays until both are done; an error if no child could be had. */
-  async #serve({ id, client, acceptedAtMs }: Arrival): Promise<string | undefined> {
+  async #serve({ id, client, acceptedAtMs }: AcceptedConnection): Promise<string | undefined> {
     const { sendProxy } = this.#options;
     let taken;
     try {
-      taken = this.#pool.take(() => this.#spawn(describeEnds(client.ends)));
+      taken = this.#pool.take(() => this.#spawn(ucspiVariables(client.ends)));
     } catch (error) {
       return String(error);
     }
@@ -312,20 +312,20 @@ export class Server implements AsyncDisposable {
 
   async #drain(): Promise<boolean> {
     await this.#accepting; // what the kernel had already completed comes in
-    log.info("draining", { active: this.#sessions.size, waiting: this.#reception.waiting });
+    log.info("draining", { active: this.#sessions.size, waiting: this.#intake.waiting });
     const pool = this.#pool.close();
-    const ended = Promise.allSettled(this.#visits);
+    const ended = Promise.allSettled(this.#inFlight);
     let cut = 0;
     if (!await settlesWithin(ended, this.#options.drainTimeoutMs)) {
       const open = [...this.#sessions].filter(({ reason }) => reason === undefined);
-      cut = open.length + this.#reception.clear();
+      cut = open.length + this.#intake.cancelPending();
       for (const session of open) session.stop("drain-timeout");
     }
     await ended;
     await pool;
     this.#tls?.close();
     const { accepted, served, failed, refused } = this.status();
-    log.info("stopped", { accepted, served, failed, ...happened(refused), cut });
+    log.info("stopped", { accepted, served, failed, ...nonZero(refused), cut });
     return cut === 0;
   }
 }
@@ -335,7 +335,7 @@ function openTls({ hostname, port, cert, key }: Settings): Tls | undefined {
   try {
     return new Tls({ cert, key });
   } catch (error) {
-    throw new ListenError(formatPeer({ hostname, port }), messageOf(error));
+    throw new ListenError(formatSocketAddress({ hostname, port }), messageOf(error));
   }
 }
 
@@ -347,7 +347,7 @@ interface Rules {
 }
 
 /** Without what never happened: most of it never does, and a line should be short. */
-export function happened(counts: Readonly<Record<string, number>>): Record<string, number> {
+export function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
 }
 

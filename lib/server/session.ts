@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type Client, LINGER_MS } from "../net/connection.ts";
+import { type Connection, LINGER_MS } from "../net/connection.ts";
 import { log } from "../base/log.ts";
 import type { Observer } from "../base/observer.ts";
 import { discard, Flow, pump } from "../base/relay.ts";
@@ -51,7 +51,7 @@ export interface SessionTimeouts {
 export interface SessionOptions {
   /** Its number in the log. */
   readonly id: number;
-  readonly client: Client;
+  readonly client: Connection;
   readonly worker: Worker;
   /** Whether the worker had been started before its client came. */
   readonly warm: boolean;
@@ -174,7 +174,7 @@ export class Session {
     if (preamble) await worker.write(preamble).catch(() => {}); // the pump will find out
     let end = await pump(client, worker, this.inbound);
     if (end === "sink-failed") end = await discard(client);
-    if (end === "source-failed") return this.#lose(this.inbound.error);
+    if (end === "source-failed") return this.#clientFailed(this.inbound.error);
     this.#inputEnded = true;
     this.#limitSilence();
   }
@@ -183,12 +183,12 @@ export class Session {
   async #carryOutput(): Promise<void> {
     const { client, worker } = this.#options;
     const end = await pump(worker, client, this.outbound);
-    if (end === "sink-failed") return this.#lose(this.outbound.error);
+    if (end === "sink-failed") return this.#clientFailed(this.outbound.error);
     this.stop(this.#inputEnded ? "client-closed" : "child-closed");
   }
 
   /** The client is gone; how that showed is for whoever debugs. */
-  #lose(error: unknown): void {
+  #clientFailed(error: unknown): void {
     const { id } = this.#options;
     if (this.#reason === undefined) log.debug("lost", { id, error: String(error) });
     this.stop("client-reset");

@@ -22,7 +22,7 @@
  * @module
  */
 
-import { formatPeer } from "../net/address.ts";
+import { formatSocketAddress } from "../net/address.ts";
 import { History, type HistoryValues } from "./history.ts";
 import { explainListenError, ListenError } from "../net/listener.ts";
 import { Metrics } from "./metrics.ts";
@@ -91,13 +91,13 @@ export class StatusListener implements AsyncDisposable {
     try {
       return new StatusListener(options);
     } catch (error) {
-      throw new ListenError(formatPeer(options), explainListenError(error));
+      throw new ListenError(formatSocketAddress(options), explainListenError(error));
     }
   }
 
   /** Where its page is. */
   get url(): string {
-    return `http://${formatPeer(this.#http.addr)}/`;
+    return `http://${formatSocketAddress(this.#http.addr)}/`;
   }
 
   /** Tells of this server from now on, which was started with {@linkcode StatusListener.observer}. */
