@@ -1,9 +1,9 @@
 /**
- * The counter service for one client, the handler spawnd has when none is named: read a message of
- * up to 256 bytes from stdin, answer it with one numbered block on stdout, until the input ends.
+ * The counter service for one client, spawnd's default handler: reads messages of up to 256 bytes
+ * from stdin and answers each with one numbered block on stdout, until end of input.
  *
- * One client a process needs no event loop, so every call here blocks. Two small files are
- * imported and nothing else: what is loaded here is paid for by every single connection.
+ * One client per process needs no event loop, so every call here blocks. Import nothing beyond the
+ * two small files below: every connection pays for what is loaded here.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import { quote } from "./lib/base/quote.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Writes all of `bytes` to stdout; a blocking write may still be a partial one. */
+/** Writes all of `bytes` to stdout; even a blocking write may be partial. */
 function reply(bytes: Uint8Array): void {
   while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
 }
 
-/** One line about a message; of what came from the network a beginning is shown, quoted. */
+/** The log line for a message: its length and its first 60 characters, quoted. */
 function describe(message: Uint8Array): Uint8Array {
   const text = decoder.decode(message);
   const shown = [...text].slice(0, 60).join("");
@@ -33,23 +33,23 @@ function report(line: Uint8Array): void {
   try {
     Deno.stderr.writeSync(line);
   } catch {
-    // Nobody reads the log any more: the client is served all the same.
+    // stderr has no reader any more; keep serving the client.
   }
 }
 
 function serve(quiet: boolean): void {
   const buffer = new Uint8Array(BLOCK_BYTES);
-  // What is used for the first time takes long, up to half a millisecond here: better now, while no
-  // client waits.
-  const nothing = buffer.subarray(0, 0);
-  Deno.stdin.readSync(nothing);
-  Deno.stdout.writeSync(nothing);
+  // The first use of each function is slow, up to half a millisecond in all. Pay for it now, while
+  // no client is waiting.
+  const empty = buffer.subarray(0, 0);
+  Deno.stdin.readSync(empty);
+  Deno.stdout.writeSync(empty);
   counterBlock(0);
   if (!quiet) describe(buffer);
   for (let index = 0;; index++) {
     const length = Deno.stdin.readSync(buffer);
     if (length === null) return;
-    reply(counterBlock(index)); // first: nobody should wait for a log
+    reply(counterBlock(index)); // first: a client must not wait for the log
     if (!quiet) report(describe(buffer.subarray(0, length)));
   }
 }
@@ -57,8 +57,8 @@ function serve(quiet: boolean): void {
 try {
   serve(Deno.args.includes("--quiet"));
 } catch (error) {
-  // Deno ignores SIGPIPE, so a reader that has gone is an exception (seen on 2.9): it is the end.
+  // Deno ignores SIGPIPE, so writing without a reader throws (seen on 2.9). That is a normal end.
   if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
 }
-// Saves the runtime's orderly shutdown: there is nothing left to shut down.
+// Skips the runtime's orderly shutdown: there is nothing to clean up.
 Deno.exit(0);

@@ -9,7 +9,8 @@ import { formatSocketAddress } from "./lib/net/address.ts";
 import { HandlerError } from "./lib/child/handler.ts";
 import { ListenError } from "./lib/net/listener.ts";
 import { configureLog, log } from "./lib/base/log.ts";
-import { type CommandLine, parseCommandLine, usage, UsageError } from "./lib/cli/options.ts";
+import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
+import { usage } from "./lib/cli/usage.ts";
 import { nonZero, Server } from "./lib/server/server.ts";
 import { resolveSettings } from "./lib/server/settings.ts";
 import type { StatusListener } from "./lib/status/listener.ts";
@@ -19,7 +20,7 @@ const STOP_SIGNALS = Deno.build.os === "windows"
   ? ({ SIGINT: 2, SIGBREAK: 21 } as const)
   : ({ SIGINT: 2, SIGTERM: 15 } as const);
 
-/** Why the server does not run, in one line that says what to do. */
+/** Why the server cannot start, in one line that says what to do. */
 class StartError extends Error {}
 
 async function main(args: readonly string[]): Promise<number> {
@@ -34,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
     color: Deno.stderr.isTerminal() && !Deno.noColor,
   });
 
-  // The first signal drains, the next one kills; before there is a server there is nothing to stop.
+  // The first signal drains, the second one kills. Before there is a server, one is enough.
   let stop = (_status: number): void => Deno.exit(0);
   for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
     Deno.addSignalListener(signal as Deno.Signal, () => stop(128 + number));
@@ -44,7 +45,7 @@ async function main(args: readonly string[]): Promise<number> {
   const server = await start(commandLine, status);
   status?.attach(server);
 
-  // One connection's trouble, even where it is a mistake in this program, must not end the others.
+  // A fault in this program that shows in one connection must not end the others.
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     log.error("internal error", { stack: event.reason?.stack ?? String(event.reason) });
@@ -59,7 +60,7 @@ async function main(args: readonly string[]): Promise<number> {
   };
   if (Deno.build.os !== "windows") {
     Deno.addSignalListener("SIGHUP", () => server.refresh());
-    // On SIGUSR1 Deno opens its inspector besides (since 2.9.2), so there is another signal to ask by.
+    // On SIGUSR1 Deno also opens its inspector (since 2.9.2), hence the second signal.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
       Deno.addSignalListener(signal, () => {
         const { refused, killed, ...numbers } = server.status();
@@ -67,17 +68,17 @@ async function main(args: readonly string[]): Promise<number> {
       });
     }
   }
-  console.log(`spawnd listening on ${server.names.join(" and ")}`);
+  console.log(`spawnd listening on ${server.addresses.join(" and ")}`);
   if (status) console.log(`spawnd status on ${status.url}`);
   return await server.finished ? 0 : 1;
 }
 
-/** Starts the server, or says in a {@linkcode StartError} what keeps it from starting. */
+/** Starts the server; what prevents it is a {@linkcode StartError}. */
 function start({ server }: CommandLine, status?: StatusListener): Promise<Server> {
   return orStartError(() => Server.listen(server, status?.observer));
 }
 
-/** Starts the status listener, which nothing is loaded for where there is none. */
+/** Starts the status listener; its modules are loaded only then. */
 async function startStatus({ status }: CommandLine): Promise<StatusListener | undefined> {
   if (status === undefined) return undefined;
   const { StatusListener } = await import("./lib/status/listener.ts");
@@ -95,7 +96,7 @@ async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {
   }
 }
 
-/** Deno would ask for a permission, or throw: better to name the flag. */
+/** Deno would prompt for a missing permission, or throw; a message that names the flag is better. */
 function requirePermissions({ server, status }: CommandLine): void {
   const { hostname, port, handler, cert, key, unix } = resolveSettings(server);
   const address = formatSocketAddress({ hostname, port });
@@ -105,7 +106,7 @@ function requirePermissions({ server, status }: CommandLine): void {
   ];
   if (status) {
     const host = formatSocketAddress(status);
-    needs.push([{ name: "net", host }, `telling its status on ${host}`]);
+    needs.push([{ name: "net", host }, `serving its status on ${host}`]);
   }
   if (cert !== undefined) needs.push([{ name: "net", host: "127.0.0.1" }, "TLS on 127.0.0.1"]);
   for (const path of [cert, key, unix].filter((path) => path !== undefined)) {

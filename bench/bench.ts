@@ -1,11 +1,11 @@
 /**
- * The bench: spawnd beside its peers with the same handler, in interleaved rounds on the loopback,
- * so that whatever the machine does at the moment it does to all of them.
+ * The bench: spawnd and its peers with the same handler, in interleaved rounds on the loopback, so
+ * that a disturbance of the machine affects all of them.
  *
- *     deno task bench                      everything; some minutes
+ *     deno task bench                      everything; takes some minutes
  *     deno task bench --only first,rtt     some of it
  *     deno task bench --rounds 9 --json    more rounds, and the samples
- *     deno task bench --save               results.md and results.svg, too
+ *     deno task bench --save               writes results.md and results.svg too
  *
  * @module
  */
@@ -17,14 +17,14 @@ import { type Measured, pictureOf, type Result, summaryOf, tableOf } from "./rep
 import { GROUPS, type Row, ROWS } from "./rows.ts";
 import { type Candidate, findServers, Running } from "./servers.ts";
 
-/** Memory and processor time differ little from one server to the next of its kind. */
+/** Memory and processor time differ little from one run of a server to the next. */
 const FOOTPRINT_ROUNDS = 3;
 
 type Progress = (text: string) => void;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Measures all servers of a row, round by round, every round in another order. */
+/** Measures all servers of a row, round by round, each round in a different order. */
 async function measure(
   row: Row,
   candidates: readonly Candidate[],
@@ -50,12 +50,12 @@ async function measure(
       running.use(instance);
       return target;
     }));
-    await pause(3000); // the pool has time to fill
+    await pause(3000); // time for the pool to fill
     sample = async (index, round) => {
       await pause(row.group === "burst" ? 1500 : 100);
       return await samplesOf({ ...load, ...targets[index]!, seed: round });
     };
-    // What is compiled or read once is then.
+    // Warms up what is compiled or read only once.
     const warmUp = { ...load, clients: Math.min(load.clients, 16), megabytes: 4 };
     for (const target of targets) await samplesOf({ ...warmUp, ...target }).catch(() => {});
   } else {
@@ -86,10 +86,10 @@ async function measure(
 
 async function samplesOf(load: Load): Promise<number[]> {
   await using process = new LoadProcess(load);
-  return await process.said();
+  return await process.receive();
 }
 
-/** What the figures are of, in a line. */
+/** The machine and the versions behind the figures, in one line. */
 async function describe(servers: readonly Candidate[]): Promise<string> {
   const cpu = await Deno.readTextFile("/proc/cpuinfo").catch(() => "");
   const model = /^model name\s*:\s*(.+)$/m.exec(cpu)?.[1] ?? Deno.build.arch;
@@ -128,7 +128,7 @@ async function main(): Promise<void> {
   try {
     const { servers, missing } = await findServers(folder);
     for (const { name, package: source } of missing) {
-      console.error(`not here: ${name} (apt-get install ${source})`);
+      console.error(`not installed: ${name} (apt-get install ${source})`);
     }
     const all: Measured[] = [];
     for (const row of ROWS.filter(({ group }) => wanted.includes(group))) {

@@ -1,6 +1,6 @@
 /**
- * What open connections cost a server itself, without its handlers: memory for each of them, and
- * processor time for one exchange beside many others. Read from /proc, so on Linux only.
+ * What open connections cost the server itself, without its handlers: memory for each connection, and
+ * processor time for an exchange while many others are open. Reads /proc, so it needs Linux.
  *
  * @module
  */
@@ -12,9 +12,9 @@ const FEW = 10;
 const MANY = 1_500;
 
 /**
- * Kibibytes for one more idle connection, up to 1,500: what the server's processes have in memory,
- * with shared pages divided among those that share them (smaps_rollup, proc(5)). Neither the
- * handler's processes nor the kernel's buffers are in it.
+ * Kibibytes for each further idle connection, up to 1,500: the memory of the server's processes, with
+ * shared pages divided among those that share them (smaps_rollup, proc(5)). It includes neither the
+ * handler's processes nor the kernel's buffers.
  */
 export async function memoryOf(pid: number, target: Target, handler: string): Promise<number> {
   await using _few = await hold(target, FEW);
@@ -23,21 +23,21 @@ export async function memoryOf(pid: number, target: Target, handler: string): Pr
   return Math.max(0, memory(pid, handler) - before) / (MANY - FEW);
 }
 
-/** Microseconds of the server's processor time for one exchange, with so many connections open. */
+/** Microseconds of the server's processor time for an exchange, with `open` connections open. */
 export async function processorTimeOf(pid: number, target: Target, open: number): Promise<number> {
-  const exchanges = 20_000; // for some hundred of the steps that are counted
+  const exchanges = 20_000; // enough for some hundred clock ticks
   await using _held = await hold(target, open - 1);
   const before = processorTime(pid);
   await using load = new LoadProcess({ ...target, measure: "rtt", clients: exchanges });
-  await load.said();
+  await load.receive();
   return (processorTime(pid) - before) / exchanges;
 }
 
-/** Connections that stay open until they are disposed of. */
+/** Opens connections that stay open until they are disposed of. */
 async function hold(target: Target, clients: number): Promise<LoadProcess> {
   const load = new LoadProcess({ ...target, measure: "hold", clients });
-  await load.said();
-  // What is done after a reply is done, and what is freed then is free.
+  await load.receive();
+  // Time for the server to finish, and free, what it does after a reply.
   await new Promise((resolve) => setTimeout(resolve, 2000));
   return load;
 }
@@ -62,11 +62,11 @@ function statusOf(pid: string): { parent: number; name: string | undefined } {
       name: /^Name:\s+(.+)$/m.exec(status)?.[1],
     };
   } catch {
-    return { parent: 0, name: undefined }; // it has ended meanwhile
+    return { parent: 0, name: undefined }; // it has ended in the meantime
   }
 }
 
-/** Microseconds that a process has had of a processor, in steps of 10 ms (stat, proc(5)). */
+/** Microseconds of processor time that a process has used, in steps of 10 ms (stat, proc(5)). */
 function processorTime(pid: number): number {
   const [, afterName] = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ");
   const fields = afterName!.split(" ");

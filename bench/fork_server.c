@@ -1,10 +1,10 @@
 /*
- * The classic multi-process server, to compare with: a parent that accepts, a fork for every
- * connection, a child that answers every message with a numbered block, children reaped.
+ * The classic multi-process server, for comparison: the parent accepts, forks for every connection,
+ * and reaps its children; a child answers every message with a numbered block.
  *
  *     cc -O2 -o fork_server fork_server.c && ./fork_server 127.0.0.1 9527
  *
- * The child serves its client without an exec: it is the least that a process a connection costs.
+ * The child serves its client without an exec: a process per connection cannot cost less.
  */
 
 #include <arpa/inet.h>
@@ -25,7 +25,7 @@ static void fail(const char *what) {
   exit(1);
 }
 
-/* One signal may stand for many children, and errno belongs to whom it interrupts. */
+/* One signal may stand for many children, and the interrupted code needs its errno unchanged. */
 static void reap(int signal) {
   (void)signal;
   int saved = errno;
@@ -79,7 +79,7 @@ int main(int argc, char **argv) {
 
   for (;;) {
     int client = accept(listener, NULL, NULL);
-    if (client < 0) continue; /* gone before it was accepted, or no descriptors: go on */
+    if (client < 0) continue; /* the client has gone, or there are no descriptors */
     pid_t child = fork();
     if (child == 0) {
       close(listener);
@@ -87,6 +87,6 @@ int main(int argc, char **argv) {
       _exit(0);
     }
     if (child < 0) perror("fork");
-    close(client); /* also when the fork has failed, or it would leak */
+    close(client); /* even if fork failed, or it would leak */
   }
 }

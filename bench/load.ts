@@ -1,6 +1,6 @@
 /**
- * The load: one measurement of one server, from a process of its own. Every byte that comes back is
- * checked; a wrong or a missing one is an error, not a fast answer.
+ * The load: one measurement of one server, from a process of its own. It checks every byte that comes
+ * back; a wrong or missing one is an error, not a fast answer.
  *
  *     deno run --allow-net bench/load.ts '{"measure":"rtt","port":9527,"service":"counter"}'
  *
@@ -15,23 +15,23 @@ import { counterBlock } from "../lib/child/counter.ts";
 /** What is measured: see {@linkcode MEASURES}. */
 export type Measure = "first" | "burst" | "steady" | "rtt" | "rate" | "bulk" | "hold";
 
-/** A server that runs. */
+/** A running server. */
 export interface Target {
   readonly port: number;
-  /** What it does: the counter service, or it sends back what it gets. */
+  /** What it serves: numbered blocks, or an echo. */
   readonly service: "counter" | "echo";
 }
 
 /** One measurement. */
 export interface Load extends Target {
   readonly measure: Measure;
-  /** How many connections, at once or one after the other. */
+  /** How many connections; for `rtt`, how many exchanges. */
   readonly clients: number;
-  /** Connections a second that `steady` makes. */
+  /** Connections per second, for `steady`. */
   readonly rate?: number;
-  /** Megabytes (2^20 bytes) that `bulk` sends over each connection. */
+  /** Megabytes (2^20 bytes) over each connection, for `bulk`. */
   readonly megabytes?: number;
-  /** Where the pseudo-random arrivals begin: the same for every server. */
+  /** The seed of the pseudo-random arrivals, the same for every server. */
   readonly seed?: number;
 }
 
@@ -43,7 +43,7 @@ function connect({ port }: Load): Promise<Deno.TcpConn> {
   return Deno.connect({ hostname: "127.0.0.1", port });
 }
 
-/** Reads exactly the bytes that are due. */
+/** Reads as many bytes as are due, and checks them. */
 async function expect(conn: Deno.Conn, due: Uint8Array): Promise<void> {
   const got = new Uint8Array(due.length);
   for (let have = 0; have < due.length;) {
@@ -62,10 +62,10 @@ async function exchange(conn: Deno.Conn, { service }: Load, index: number): Prom
   await expect(conn, service === "echo" ? MESSAGE : counterBlock(index));
 }
 
-/** Ends a connection as a client should, and sees that nothing more comes. */
+/** Half-closes, checks that nothing more comes, and closes. */
 async function end(conn: Deno.TcpConn): Promise<void> {
   await conn.closeWrite();
-  if (await conn.read(new Uint8Array(1)) !== null) throw new Error("there was more");
+  if (await conn.read(new Uint8Array(1)) !== null) throw new Error("the server sent too much");
   conn.close();
 }
 
@@ -80,7 +80,7 @@ async function firstReply(load: Load, stayMs = 0): Promise<number> {
   return took;
 }
 
-/** Numbers from 0 to 1 that look random and are the same every time (mulberry32). */
+/** Pseudo-random numbers from 0 to 1 (mulberry32). */
 function random(seed: number): () => number {
   return () => {
     seed = seed + 0x6d2b79f5 | 0;
@@ -102,7 +102,7 @@ const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
     return took;
   },
 
-  /** All at once; milliseconds to the last first reply. */
+  /** All connections at once; milliseconds to the last first reply. */
   async burst(load) {
     const took = await Promise.all(Array.from({ length: load.clients }, () => firstReply(load)));
     return [Math.max(...took)];
@@ -135,7 +135,7 @@ const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
     return took;
   },
 
-  /** Short connections by 16 clients; how many a second. */
+  /** Short connections by 16 clients; connections per second. */
   async rate(load) {
     const began = performance.now();
     let next = 0;
@@ -146,7 +146,7 @@ const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
     return [load.clients / (performance.now() - began) * 1000];
   },
 
-  /** Bytes there and back over all connections at once; megabytes (2^20) a second. */
+  /** Bytes there and back over all connections at once; megabytes (2^20 bytes) per second. */
   async bulk(load) {
     const chunk = new Uint8Array(65_536).map((_, i) => i * 7); // has a period of 256
     const due = new Uint8Array(2 * chunk.length).map((_, i) => i * 7);
@@ -179,7 +179,7 @@ const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
     return [load.clients * load.megabytes! / (performance.now() - began) * 1000];
   },
 
-  /** Holds connections that have had one exchange, until its own input ends. */
+  /** Opens connections with one exchange each, and holds them until end of input on stdin. */
   async hold(load) {
     const conns: Deno.TcpConn[] = [];
     while (conns.length < load.clients) {

@@ -1,15 +1,15 @@
 /**
- * The load, run in a process of its own.
+ * Runs the load in a process of its own.
  *
  * @module
  */
 
 import type { Load } from "./load.ts";
 
-/** Longer than any load takes on a machine of this century. */
+/** Longer than any load takes, even on a slow machine. */
 const LIMIT_MS = 60_000;
 
-/** A load that runs; to dispose of it ends it, and resolves when it has ended. */
+/** A running load; disposing of it ends it and waits for its exit. */
 export class LoadProcess implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #stderr: Promise<string>;
@@ -18,7 +18,7 @@ export class LoadProcess implements AsyncDisposable {
   constructor(load: Load) {
     this.#process = new Deno.Command(Deno.execPath(), {
       args: [
-        // Beside what it measures, it compiles nothing on the other core.
+        // Keeps V8's helper threads off the core that the server runs on.
         ...["run", "--quiet", "--allow-net", "--v8-flags=--single-threaded"],
         ...[new URL("load.ts", import.meta.url).href, JSON.stringify(load)],
       ],
@@ -33,11 +33,11 @@ export class LoadProcess implements AsyncDisposable {
   }
 
   /**
-   * Resolves to what it says next: its samples, or for `hold` first that it holds its connections.
+   * Resolves to its next message: the samples, or for `hold` first that all connections are open.
    *
-   * @throws {Error} It failed, or took too long; the message is the load's own.
+   * @throws {Error} It failed or took too long; the message is the load's own.
    */
-  async said<T>(): Promise<T> {
+  async receive<T>(): Promise<T> {
     let text = "";
     while (!text.endsWith("\n")) {
       const { done, value } = await this.#lines.read();

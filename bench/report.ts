@@ -1,5 +1,5 @@
 /**
- * What comes out of the bench, for people: tables in Markdown and a picture.
+ * The results of the bench, for people: tables in Markdown and a picture.
  *
  * @module
  */
@@ -7,40 +7,40 @@
 import type { Row } from "./rows.ts";
 import { FORK_SERVER } from "./servers.ts";
 
-/** What came out for one server. */
+/** The results of one server. */
 export interface Result {
   readonly server: string;
   /** The samples of each round. */
   readonly rounds: number[][];
-  /** Why there are none, or no more. */
+  /** Why there are no samples, or no more. */
   error?: string;
 }
 
-/** A row with what came out, spawnd first. */
+/** A row with its results, spawnd first. */
 export interface Measured {
   readonly row: Row;
   readonly results: readonly Result[];
 }
 
-/** The value below which `share` of the samples are. */
+/** The value that `share` of the samples are below. */
 export function percentile(samples: readonly number[], share: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
-/** Of each round that value, and of these the median: a round that was disturbed is only one. */
+/** The median of the rounds' percentiles, so that one disturbed round does not count. */
 function typical({ rounds }: Result, share: number): number {
   return percentile(rounds.map((samples) => percentile(samples, share)), 0.5);
 }
 
-/** How many times as well as spawnd another server does. */
+/** How many times as good as spawnd another server is. */
 function advantage({ isRate }: Row, ours: number, theirs: number): number {
   return isRate ? theirs / ours : ours / theirs;
 }
 
 const isGood = ({ error, rounds }: Result) => error === undefined && rounds.length > 0;
 
-/** Every server of a row. */
+/** A table of all servers of a row. */
 export function tableOf({ row, results }: Measured): string {
   const ours = results[0]!;
   const lines = results.map((result) => {
@@ -53,14 +53,14 @@ export function tableOf({ row, results }: Measured): string {
   return [
     `### ${row.title}`,
     "",
-    `| server | median (${row.unit}) | 99th percentile | spawnd ÷ it |`,
+    `| server | median (${row.unit}) | 99th percentile | spawnd ÷ server |`,
     "| --- | ---: | ---: | ---: |",
     ...lines,
     "",
   ].join("\n");
 }
 
-/** All rows beside the best peer of each. */
+/** A table of all rows, each with its best peer. */
 export function summaryOf(all: readonly Measured[]): string {
   const lines = all.flatMap(({ row, results }) =>
     (row.hasTail ? [0.5, 0.99] : [0.5]).map((share) => {
@@ -82,13 +82,13 @@ export function summaryOf(all: readonly Measured[]): string {
     })
   );
   return [
-    `| median of | spawnd | best peer | spawnd ÷ it | ${FORK_SERVER} | spawnd ÷ it |`,
+    `| median of | spawnd | best peer | spawnd ÷ peer | ${FORK_SERVER} | spawnd ÷ fork |`,
     "| --- | ---: | ---: | ---: | ---: | ---: |",
     ...lines,
   ].join("\n");
 }
 
-/** Nothing is no multiple of nothing. */
+/** Empty if the divisor is 0. */
 function ratioOf(ours: number, theirs: number): string {
   if (theirs === 0) return "";
   const digits = { minimumSignificantDigits: 2, maximumSignificantDigits: 2 };
@@ -104,7 +104,7 @@ function number(value: number): string {
   );
 }
 
-/** Told apart by those who see few colours too, on white as on black (after Okabe and Ito). */
+/** Distinct for colour-blind people too, on white and on black (after Okabe and Ito). */
 const MARKS: Record<string, [color: string, shape: string]> = {
   "tcpserver": ["#0072b2", "M-5-5h10v10h-10z"],
   "tcpsvd": ["#56b4e9", "M0-6l6 6-6 6-6-6z"],
@@ -114,7 +114,7 @@ const MARKS: Record<string, [color: string, shape: string]> = {
 };
 
 /**
- * A picture of all comparisons: a line for each, with every server where it is beside spawnd, which
+ * A picture of all comparisons: a line for each, with every server placed relative to spawnd, which
  * is 1, on a logarithmic scale.
  */
 export function pictureOf(all: readonly Measured[], caption: string): string {
@@ -153,7 +153,7 @@ export function pictureOf(all: readonly Measured[], caption: string): string {
       ...marks,
     ];
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="How other servers do beside spawnd">
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="Peers compared with spawnd">
 <style>
   .card { fill: #fff; } text { fill: #1f2328; font: 12px system-ui, sans-serif; }
   .title { font-size: 15px; font-weight: 600; } .faint { fill: #59636e; }
@@ -164,7 +164,7 @@ export function pictureOf(all: readonly Measured[], caption: string): string {
   }
 </style>
 <rect class="card" width="${width}" height="${height}" rx="8"/>
-${text([24, 26], "How the others do beside spawnd: left of its line is worse", `class="title"`)}
+${text([24, 26], "Peers compared with spawnd: left of the line is worse", `class="title"`)}
 ${[...legend, ...grid, ...lines].join("\n")}
 ${text([24, height - 14], caption, `class="faint"`)}
 </svg>

@@ -8,7 +8,7 @@ import { memoryOf, processorTimeOf } from "./footprint.ts";
 import type { Load, Target } from "./load.ts";
 import type { Handler } from "./servers.ts";
 
-/** What `--only` takes. */
+/** The values of `--only`. */
 export const GROUPS = ["first", "burst", "steady", "rtt", "rate", "bulk", "memory"] as const;
 
 /** One comparison. */
@@ -16,22 +16,22 @@ export interface Row {
   readonly group: typeof GROUPS[number];
   readonly title: string;
   readonly unit: "ms" | "µs" | "connections/s" | "MB/s" | "KiB";
-  /** Whether more is better; less is, where it is a time or a size. */
+  /** Whether more is better; for a time or a size, less is. */
   readonly isRate?: boolean;
-  /** Whether its 99th percentile is worth a line of its own. */
+  /** Whether its 99th percentile gets a line of its own. */
   readonly hasTail?: boolean;
   readonly handler: Handler;
   /** Options of spawnd beyond its defaults. */
   readonly options?: string[];
-  /** What is done to a server, again in every round, */
+  /** The load on a running server, the same in every round; */
   readonly load?: Omit<Load, keyof Target>;
-  /** or what is seen of one that has just been started. */
+  /** or what is measured on a server that has just been started. */
   readonly footprint?: (pid: number, target: Target) => Promise<number>;
-  /** Who can take part: who runs a program, or only spawnd; all, where nothing is said. */
+  /** Which servers take part: those that can run a program, or spawnd alone; by default all. */
   readonly only?: "handlers" | "spawnd";
 }
 
-/** All of them. */
+/** All comparisons. */
 export const ROWS: readonly Row[] = [
   {
     group: "first",
@@ -97,7 +97,7 @@ export const ROWS: readonly Row[] = [
   },
   ...[1, 16].map((clients): Row => ({
     group: "bulk",
-    title: `there and back over ${clients} connection${clients > 1 ? "s" : ""}, cat`,
+    title: `echo over ${clients} connection${clients > 1 ? "s" : ""}, cat`,
     unit: "MB/s",
     isRate: true,
     handler: "native",
@@ -106,7 +106,7 @@ export const ROWS: readonly Row[] = [
   })),
   {
     group: "memory",
-    title: "memory of an idle connection, 1,500 open, cat",
+    title: "memory per idle connection, 1,500 open, cat",
     unit: "KiB",
     handler: "native",
     footprint: (pid, target) => memoryOf(pid, target, "cat"),
@@ -114,7 +114,7 @@ export const ROWS: readonly Row[] = [
   },
   ...[10, 1500].map((open): Row => ({
     group: "memory",
-    title: `processor time of an exchange, ${open.toLocaleString("en")} open, cat`,
+    title: `processor time per exchange, ${open.toLocaleString("en")} open, cat`,
     unit: "µs",
     handler: "native",
     footprint: (pid, target) => processorTimeOf(pid, target, open),

@@ -1,6 +1,6 @@
 /**
- * The servers that are compared, each started as a user would start it: spawnd, and its peers as far
- * as they are on this machine.
+ * The servers that are compared, each started as a user would start it: spawnd, and those of its
+ * peers that are installed.
  *
  * @module
  */
@@ -8,10 +8,10 @@
 const ROOT = new URL("../", import.meta.url).pathname;
 const DENO = Deno.execPath();
 
-/** The server that is compared but is no peer: it cannot run an arbitrary program. */
+/** Compared, but not a peer: it cannot run an arbitrary program. */
 export const FORK_SERVER = "fork server in C";
 
-/** What every connection is served by: the counter service in Deno, or `cat`. */
+/** What serves every connection: the counter service in Deno, or `cat`. */
 export type Handler = "deno" | "native";
 
 const HANDLERS: Record<Handler, string[]> = {
@@ -26,9 +26,9 @@ export interface Candidate {
   command(port: number, handler: Handler, options: readonly string[]): string[];
   /** The program it needs. */
   readonly program: string;
-  /** The Debian package that brings it. */
+  /** The Debian package that provides it. */
   readonly package?: string;
-  /** Whether it is the counter service whatever the handler. */
+  /** Whether it is always the counter service, whatever the handler. */
   readonly isCounter?: boolean;
 }
 
@@ -37,7 +37,7 @@ const PEERS: Candidate[] = [
     name: "tcpserver",
     program: "tcpserver",
     package: "ucspi-tcp",
-    // Without host and ident look-ups; as many at once, and as long a backlog, as spawnd has.
+    // No host or ident lookups; as many connections and as long a backlog as spawnd has.
     command: (port, handler) => [
       ...["tcpserver", "-H", "-R", "-l", "0", "-c", "2000", "-b", "511"],
       ...["127.0.0.1", `${port}`, ...HANDLERS[handler]],
@@ -47,7 +47,7 @@ const PEERS: Candidate[] = [
     name: "tcpsvd",
     program: "tcpsvd",
     package: "ipsvd",
-    // It would ask the DNS for the local name, and wait for that.
+    // Without -l it looks up the local name in the DNS, and waits for that.
     command: (port, handler) => [
       ...["tcpsvd", "-l", "0", "-c", "2000", "-b", "511"],
       ...["127.0.0.1", `${port}`, ...HANDLERS[handler]],
@@ -57,7 +57,7 @@ const PEERS: Candidate[] = [
     name: "socat",
     program: "socat",
     package: "socat",
-    // It would wait half a second for the answer to a client that has ended its input.
+    // Without -t it waits only half a second for the answer to a client that half-closes.
     command: (port, handler) => [
       ...["socat", "-t", "60", `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,backlog=511`],
       `EXEC:${HANDLERS[handler].join(" ")}`,
@@ -84,13 +84,13 @@ const SPAWND: Candidate = {
   ],
 };
 
-/** Whether a program is there. */
+/** Whether a program is installed. */
 async function has(program: string): Promise<boolean> {
   const look = new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" });
   return (await look.output()).success;
 }
 
-/** Compiles the classic fork server, where there is a compiler; it is the counter service only. */
+/** Compiles the classic fork server if there is a compiler. */
 async function forkServer(folder: string): Promise<Candidate> {
   const program = `${folder}/fork_server`;
   if (await has("cc")) {
@@ -106,7 +106,7 @@ async function forkServer(folder: string): Promise<Candidate> {
   };
 }
 
-/** The servers there are, spawnd first, and those that are missing. */
+/** The installed servers, spawnd first, and the missing ones. */
 export async function findServers(
   folder: string,
 ): Promise<{ servers: Candidate[]; missing: Candidate[] }> {
@@ -118,7 +118,7 @@ export async function findServers(
   return { servers, missing };
 }
 
-/** A server that runs, until it is disposed of. */
+/** A server that runs until it is disposed of. */
 export class Running implements AsyncDisposable {
   readonly port: number;
   readonly #process: Deno.ChildProcess;
@@ -161,7 +161,7 @@ export class Running implements AsyncDisposable {
     try {
       this.#process.kill("SIGTERM");
     } catch {
-      // It has ended by itself.
+      // It has already exited.
     }
     const killing = setTimeout(() => this.#process.kill("SIGKILL"), 5000);
     await this.#process.status;

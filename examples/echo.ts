@@ -1,7 +1,7 @@
 /**
- * Echo: the client gets back what it says. A handler is as little as this: bytes come on stdin and go
- * on stdout, and when the client has ended its input, the process ends. A client that leaves before
- * it has taken everything is no error.
+ * Echo: sends back what the client sends. A handler needs no more than this: it copies stdin to
+ * stdout and exits when the client has ended its input. A client that disconnects before reading
+ * everything is not an error.
  *
  *     deno run --allow-net --allow-run main.ts examples/echo.ts
  *

@@ -1,19 +1,19 @@
 /**
- * A game of lines: the process has a number in mind, and the client guesses it.
+ * A line-based game: the process picks a number, and the client guesses it.
  *
  *     deno run --allow-net --allow-run main.ts examples/guess.ts
  *
- * It speaks first, before it reads. What it reads is anybody's: a line may come in pieces, or many
- * in one piece, may end as in telnet (CRLF), may be nonsense, or may never end.
+ * It writes before it reads. Its input is untrusted: a line may arrive in pieces or with others in
+ * one piece, may end in CRLF as with telnet, may be nonsense, or may never end.
  *
  * @module
  */
 
 const HIGHEST = 100;
-/** No guess is longer. What a line has beyond is dropped, so that memory stays bounded. */
+/** No guess is longer; the rest of a longer line is dropped, so that memory stays bounded. */
 const LONGEST_LINE = 80;
 
-/** The client's lines, without LF; the last one need not have any. */
+/** The client's lines, without LF; the last one may lack it. */
 async function* lines(): AsyncGenerator<string> {
   let line = "";
   for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
@@ -30,7 +30,7 @@ let found = false;
 
 console.log(`I have a number from 1 to ${HIGHEST} in mind. Which one?`);
 for await (const line of lines()) {
-  const guess = Number(line); // which overlooks spaces, and the CR of CRLF
+  const guess = Number(line); // ignores spaces, and the CR of CRLF
   if (!Number.isInteger(guess) || guess < 1 || guess > HIGHEST) {
     console.log(`Please say a whole number from 1 to ${HIGHEST}.`);
     continue;

@@ -1,20 +1,20 @@
 /**
- * Who is there? With `--send-proxy 1` a handler is told on stdin, before the client's first byte, by
- * one line: the PROXY header, version 1, of HAProxy's specification. A process that started before
- * its client can learn it in no other way. This one tells the client, then echoes what it says.
+ * Tells the client its address, then echoes. With `--send-proxy 1`, a handler reads one line on
+ * stdin before the client's first byte: the PROXY header, version 1, of HAProxy's specification. A
+ * process that started before its client connected has no other way to learn the address.
  *
  *     deno run --allow-net --allow-run main.ts --send-proxy 1 examples/whoami.ts
  *
- * The first line is always spawnd's, so no client can pass for another one.
+ * The first line always comes from spawnd, so no client can impersonate another.
  *
  * @module
  */
 
-/** The longest header there can be, its end of line included. */
+/** The longest possible header, including its end of line. */
 const LONGEST_HEADER = 107;
 const LF = 10;
 
-/** Reads a header, in whatever pieces it comes, and what came behind it. */
+/** Reads a header, in whatever pieces it arrives, and the bytes that came after it. */
 async function readHeader(): Promise<[header: string, rest: Uint8Array<ArrayBuffer>]> {
   const bytes = new Uint8Array(LONGEST_HEADER);
   let length = 0;
@@ -28,7 +28,7 @@ async function readHeader(): Promise<[header: string, rest: Uint8Array<ArrayBuff
   return [new TextDecoder().decode(bytes.subarray(0, end)), bytes.slice(end, length)];
 }
 
-/** What to tell the client a header is about; `undefined` if it is none. */
+/** The greeting for the client in a header; `undefined` if the header is not valid. */
 function greetingFor(header: string): string | undefined {
   if (/^PROXY UNKNOWN[ \r]/.test(header)) return "I cannot tell who you are.";
   const [, address, port] = /^PROXY TCP[46] (\S+) \S+ (\d+) \d+\r\n$/.exec(header) ?? [];
@@ -36,7 +36,7 @@ function greetingFor(header: string): string | undefined {
 }
 
 const [header, rest] = await readHeader();
-if (header === "" && rest.length === 0) Deno.exit(); // it was kept warm, and no client came
+if (header === "" && rest.length === 0) Deno.exit(); // it was kept warm, and no client connected
 
 const greeting = greetingFor(header);
 if (greeting === undefined) {
@@ -50,5 +50,5 @@ try {
   output.releaseLock();
   await Deno.stdin.readable.pipeTo(Deno.stdout.writable);
 } catch (error) {
-  if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the client has left
+  if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // the client has disconnected
 }

@@ -1,12 +1,20 @@
 /**
  * spawnd as a library: a TCP server that gives every connection a process of its own.
  *
- * @example
- * ```ts ignore
- * import { moduleHandler, Server } from "@spawnd/spawnd";
+ * @example Echo every client's bytes with cat(1)
+ * ```ts
+ * import { commandHandler, Server } from "@spawnd/spawnd";
  *
- * await using server = await Server.listen({ handler: moduleHandler("./handler.ts"), port: 7000 });
- * await server.finished;
+ * await using server = await Server.listen({
+ *   handler: commandHandler("cat"),
+ *   hostname: "127.0.0.1",
+ *   port: 0, // a free one
+ * });
+ * using conn = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
+ * await conn.write(new TextEncoder().encode("hello"));
+ * const buffer = new Uint8Array(5);
+ * await conn.read(buffer);
+ * console.log(new TextDecoder().decode(buffer)); // hello
  * ```
  *
  * It needs `--allow-net` and `--allow-run`, and logs to the LogTape category `spawnd`.
@@ -27,5 +35,5 @@ export type { Observer } from "./base/observer.ts";
 export type { RefusalReason } from "./admission/intake.ts";
 export { Server, type ServerStatus } from "./server/server.ts";
 export type { ConnectionStatus } from "./server/session.ts";
-export type { ServerOptions } from "./server/settings.ts";
+export type { ServerOptions } from "./server/options.ts";
 export type { StderrMode, StopSignal } from "./child/worker.ts";

@@ -1,5 +1,5 @@
 /**
- * Time that stands still until a test moves it.
+ * A clock for tests, which advances only when it is told to.
  *
  * @module
  */
@@ -21,8 +21,8 @@ export class FakeClock implements Clock {
     return () => this.#timers = this.#timers.filter((other) => other !== timer);
   }
 
-  /** Lets `ms` milliseconds pass, and all that happens in them. */
-  async pass(ms: number): Promise<void> {
+  /** Advances by `ms` milliseconds, and runs every timer that falls due. */
+  async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     for (;;) {
       await settle();
@@ -36,7 +36,7 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Lets promises that have settled be heard. */
+/** Lets pending promise reactions run. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await Promise.resolve();
 }

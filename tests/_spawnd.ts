@@ -1,6 +1,6 @@
 /**
- * What the end-to-end tests stand on: a real server in a process of its own, real sockets, and
- * waiting for conditions with a deadline. Nothing here sleeps to synchronise.
+ * Support for the end-to-end tests: a real server in its own process, real sockets, and waits for
+ * conditions with a deadline. Nothing here sleeps to synchronise.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import { assert } from "@std/assert";
 import net from "node:net";
 
 const ROOT = new URL("../", import.meta.url).pathname;
-/** What the README's first command grants. */
+/** The permissions that the README's first command grants. */
 const PERMISSIONS = ["--allow-net", "--allow-run"];
 const OPTIONS = ["--host", "127.0.0.1", "--port", "0", "--log-format", "json"];
-/** Long enough for a busy machine; a test that meets its conditions never waits for it. */
+/** Long enough for a busy machine; a test that passes never waits this long. */
 const DEADLINE_MS = 20_000;
 
-/** Resolves as `promise` does, or rejects after the deadline and says what was waited for. */
+/** Settles as `promise` does, or rejects after the deadline with an error that names `what`. */
 export async function within<T>(what: string, promise: Promise<T>, ms = DEADLINE_MS): Promise<T> {
   let timer;
   const expired = new Promise<never>((_, reject) => {
@@ -28,7 +28,7 @@ export async function within<T>(what: string, promise: Promise<T>, ms = DEADLINE
   }
 }
 
-/** Resolves with what `probe` returns as soon as that is truthy. */
+/** Calls `probe` until it returns something truthy, and resolves to that. */
 export async function until<T>(
   what: string,
   probe: () => T | Promise<T>,
@@ -43,7 +43,7 @@ export async function until<T>(
   }
 }
 
-/** Resolves with what `probe` returns when that is truthy and has not changed for 300 ms. */
+/** Calls `probe` until its value is truthy and has not changed for 300 ms; resolves to it. */
 export async function untilSteady<T>(what: string, probe: () => T): Promise<T> {
   let [value, since] = [probe(), performance.now()];
   await until(`${what} to stay the same`, () => {
@@ -54,16 +54,16 @@ export async function untilSteady<T>(what: string, probe: () => T): Promise<T> {
   return value;
 }
 
-/** A record of the server's log, as JSON lines have it. */
+/** A record of the server's log, parsed from a JSON line. */
 export type LogRecord = Record<string, unknown> & { message: string; level: string };
 
 /** A running server. */
 export class Spawnd implements AsyncDisposable {
-  /** Lines on stderr that are no records: what the children print. */
+  /** Lines on stderr that are not log records, such as the children's output. */
   readonly lines: string[] = [];
-  /** The log. */
+  /** The log records so far. */
   readonly log: LogRecord[] = [];
-  /** What was printed on stdout. */
+  /** The output on stdout so far. */
   stdout = "";
   port = 0;
   readonly #process: Deno.ChildProcess;
@@ -92,7 +92,7 @@ export class Spawnd implements AsyncDisposable {
     ]);
   }
 
-  /** Runs a command line as it is; for those that are not expected to serve. */
+  /** Runs a command line as it is, usually one that is not expected to serve. */
   static run(...args: string[]): Spawnd {
     return Spawnd.runWith(PERMISSIONS, ...args);
   }
@@ -102,7 +102,7 @@ export class Spawnd implements AsyncDisposable {
     return new Spawnd(permissions, args);
   }
 
-  /** Starts a server on a free port of the loopback and waits until it listens. */
+  /** Starts a server on a free loopback port and waits until it listens. */
   static start(...args: string[]): Promise<Spawnd> {
     return Spawnd.startWith(PERMISSIONS, ...args);
   }
@@ -119,14 +119,14 @@ export class Spawnd implements AsyncDisposable {
 
   static async #listening(spawnd: Spawnd): Promise<Spawnd> {
     await until("the server to listen", () => {
-      assert(!spawnd.exited, `it ended: ${spawnd.lines.join("\n")}`);
+      assert(!spawnd.exited, `it exited: ${spawnd.lines.join("\n")}`);
       return spawnd.stdout.endsWith("\n");
     });
     spawnd.port = Number(/:(\d+)(?= and |\n)/.exec(spawnd.stdout)![1]);
     return spawnd;
   }
 
-  /** Where its status is, with `--status`. */
+  /** The URL of its status listener; needs `--status`. */
   async statusUrl(): Promise<URL> {
     const line = /^spawnd status on (.+)$/m;
     const [, url] = await until("its status", () => line.exec(this.stdout));
@@ -141,7 +141,7 @@ export class Spawnd implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
-  /** Waits for a record with all of these facts; functions are asked about the value. */
+  /** Waits for a record with all of these facts; a `RegExp` is matched against the value. */
   record(facts: Record<string, unknown>): Promise<LogRecord> {
     return until(
       `a record with ${Deno.inspect(facts)}`,
@@ -149,7 +149,7 @@ export class Spawnd implements AsyncDisposable {
     );
   }
 
-  /** The records there are with all of these facts. */
+  /** The records so far with all of these facts. */
   records(facts: Record<string, unknown>): LogRecord[] {
     return this.log.filter((record) =>
       Object.entries(facts).every(([key, value]) =>
@@ -158,21 +158,21 @@ export class Spawnd implements AsyncDisposable {
     );
   }
 
-  /** The server's numbers now; a refusal that never happened is not among them. */
+  /** The server's current counters; a refusal reason that never occurred is absent. */
   async status(): Promise<LogRecord> {
     const count = this.records({ message: "status" }).length;
     this.kill("SIGUSR2");
-    return await until("its numbers", () => this.records({ message: "status" })[count]);
+    return await until("its counters", () => this.records({ message: "status" })[count]);
   }
 
-  /** The exit status, and all output read. */
+  /** Resolves to the exit status once all output has been read. */
   async ended(): Promise<Deno.CommandStatus> {
     const status = await within("the server to end", this.#process.status);
     await this.#output;
     return status;
   }
 
-  /** Signals it and waits for its end. */
+  /** Sends a signal and waits for the exit. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
     this.kill(signal);
     return await this.ended();
@@ -182,7 +182,7 @@ export class Spawnd implements AsyncDisposable {
     return Deno.connect({ hostname: "127.0.0.1", port: this.port });
   }
 
-  /** Ends it, if the test did not, and makes sure that nothing unexpected was in its log. */
+  /** Kills it if the test has not ended it, and asserts that its log has no internal error. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.exited) this.kill("SIGKILL");
     await this.ended();
@@ -192,7 +192,7 @@ export class Spawnd implements AsyncDisposable {
   }
 }
 
-/** Calls back for every piece of text in `stream`. */
+/** Calls `each` for every chunk of text in `stream`. */
 async function readText(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   each: (text: string) => void,
@@ -221,14 +221,14 @@ export async function send(conn: Deno.Conn, data: string | Uint8Array): Promise<
   while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
 }
 
-/** Reads to the end. */
+/** Reads to end of input. */
 export async function receiveAll(conn: Deno.Conn): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   await receiveEach(conn, (chunk) => chunks.push(chunk.slice()));
   return concat(chunks);
 }
 
-/** Reads to the end, piece by piece; a piece is good until the callback returns. */
+/** Reads to end of input; a chunk is valid only until the callback returns. */
 export async function receiveEach(
   conn: Deno.Conn,
   each: (chunk: Uint8Array<ArrayBuffer>) => void,
@@ -252,7 +252,7 @@ export async function receive(conn: Deno.Conn, length: number): Promise<Uint8Arr
   return bytes;
 }
 
-/** `chunks`, one after the other. */
+/** Joins `chunks`. */
 export function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let offset = 0;
@@ -263,7 +263,7 @@ export function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-/** Sends `data`, half-closes, and reads the answer to its end. */
+/** Sends `data`, half-closes, and reads the whole answer. */
 export async function ask(
   port: number,
   data: string | Uint8Array,
@@ -275,7 +275,7 @@ export async function ask(
   return await answer;
 }
 
-/** Talks to the counter service: two messages, each answered by a block, and a clean end. */
+/** Talks to the counter service: two messages, a block for each, and a clean close. */
 export async function converse(conn: Deno.Conn): Promise<void> {
   for (const index of [0, 1]) {
     await send(conn, "message");
@@ -286,14 +286,14 @@ export async function converse(conn: Deno.Conn): Promise<void> {
   assert((await receiveAll(conn)).length === 0);
 }
 
-/** Compares bytes; `assertEquals` takes seconds for a megabyte, and minutes to print it. */
+/** Compares bytes. `assertEquals` takes seconds for a megabyte, and minutes to print it. */
 export function assertSameBytes(actual: Uint8Array, expected: Uint8Array): void {
   const different = expected.findIndex((byte, index) => byte !== actual[index]);
   assert(different < 0, `byte ${different} is ${actual[different]}, not ${expected[different]}`);
   assert(actual.length === expected.length, `${actual.length} bytes, not ${expected.length}`);
 }
 
-/** Whoever was accepted is in exactly one of a server's numbers, while nobody is in between. */
+/** Asserts that each accepted connection is in exactly one counter; none may be in transition. */
 export function assertAddsUp(status: LogRecord): void {
   const reasons = ["denied", "source-limit", "source-rate", "busy", "handshake", "left"];
   const parts = ["active", "waiting", "served", "failed", ...reasons];
@@ -301,7 +301,7 @@ export function assertAddsUp(status: LogRecord): void {
   assert(sum === status.accepted, `${sum} in ${Deno.inspect(status)}`);
 }
 
-/** The text in `bytes`. */
+/** Decodes UTF-8. */
 export function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
@@ -321,7 +321,7 @@ export function childrenOf(pid: number): number[] {
   });
 }
 
-/** Whether a process is there and no zombie. */
+/** Whether a process exists and is not a zombie. */
 export function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
@@ -331,17 +331,17 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Whether reading about a process failed because it is no more. */
+/** Whether reading from /proc failed because the process has gone. */
 function hasEnded(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || /No such process/.test(String(error));
 }
 
-/** Whether a process waits for its stdin, a pipe, and has nothing else to do (Linux: proc(5)). */
+/** Whether a process is blocked reading from a pipe (Linux: proc(5)). */
 export function waitsForInput(pid: number): boolean {
   return /pipe_read$/.test(Deno.readTextFileSync(`/proc/${pid}/wchan`));
 }
 
-/** How many descriptors a process has open. */
+/** The number of descriptors that a process has open. */
 export function descriptorsOf(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
@@ -352,7 +352,7 @@ export function memoryOf(pid: number): number {
     1024;
 }
 
-/** Connects, and gives the function that resets the connection (RST, which `Deno.Conn` cannot send). */
+/** Connects, and returns a function that resets the connection; `Deno.Conn` cannot send RST. */
 export async function connectToReset(port: number): Promise<() => Promise<void>> {
   const socket = net.connect(port, "127.0.0.1");
   await within("a connection", new Promise((resolve) => socket.once("connect", resolve)));
@@ -363,7 +363,7 @@ export async function connectToReset(port: number): Promise<() => Promise<void>>
   };
 }
 
-/** Connects from an address of one's own choice (which `Deno.connect` has no option for). */
+/** Connects from a given local address, for which `Deno.connect` has no option. */
 export async function connectFrom(localAddress: string, port: number): Promise<net.Socket> {
   const socket = net.connect({ host: "127.0.0.1", port, localAddress });
   await within("a connection", new Promise((resolve) => socket.once("connect", resolve)));
@@ -371,8 +371,9 @@ export async function connectFrom(localAddress: string, port: number): Promise<n
 }
 
 /**
- * A test that needs programs beyond Deno, and the Debian packages that bring them, each separated by
- * spaces. Without them it is ignored, and its name says what to install.
+ * Declares a test that needs programs besides Deno. Programs and the Debian packages that provide
+ * them are separated by spaces. If a program is missing, the test is ignored, and its name says what
+ * to install.
  */
 export function testWith(
   programs: string,
@@ -380,13 +381,13 @@ export function testWith(
   name: string,
   fn: () => Promise<void>,
 ): void {
-  const areThere = programs.split(" ").every((program) =>
+  const areInstalled = programs.split(" ").every((program) =>
     new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" })
       .outputSync().success
   );
   Deno.test({
     name: `${name} (needs ${programs}: apt-get install ${debianPackages})`,
-    ignore: !areThere,
+    ignore: !areInstalled,
     fn,
   });
 }

@@ -10,7 +10,7 @@ import {
   unmapIPv4,
 } from "../lib/net/address.ts";
 
-Deno.test("an address that is none has no bytes", () => {
+Deno.test("a malformed address does not parse", () => {
   for (
     const text of ["", "x", "127.1", "0x7f.1", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", "1.2.3.4."]
       .concat([":", ":::", "1::2::3", "::1%eth0", "::1]", "1:2:3:4:5:6:7:8:9", "::g", "[::1]"])
@@ -19,7 +19,7 @@ Deno.test("an address that is none has no bytes", () => {
   }
 });
 
-Deno.test("addresses go to bytes and back, in their shortest form", () => {
+Deno.test("addresses round-trip through bytes, in shortest form", () => {
   const shortest = {
     "192.0.2.1": "192.0.2.1",
     "2001:DB8:0:0:0:0:0:1": "2001:db8::1",
@@ -41,7 +41,7 @@ Deno.test("addresses go to bytes and back, in their shortest form", () => {
   }));
 });
 
-Deno.test("a peer is written as in an address bar, IPv4-mapped as the IPv4 it is", () => {
+Deno.test("a peer is formatted as in a URL, an IPv4-mapped one as plain IPv4", () => {
   assertEquals(formatSocketAddress({ hostname: "::1", port: 80 }), "[::1]:80");
   const peer = unmapIPv4({ hostname: "::ffff:192.0.2.1", port: 80 });
   assertEquals(formatSocketAddress(peer), "192.0.2.1:80");
@@ -54,7 +54,7 @@ Deno.test("a source is an IPv4 address, or the first 64 bits of an IPv6 address"
   assertEquals(sourceOf("2001:db8:1:2::"), sourceOf("2001:db8:1:2:ffff::1"));
 });
 
-Deno.test("networks are CIDR notation or a single address", () => {
+Deno.test("a network is CIDR notation or a single address", () => {
   for (const text of ["10.0.0.0/8", "10.0.0.1", "0.0.0.0/0", "::/0", "2001:db8::/32", "::1"]) {
     assertEquals(isNetwork(text), true, text);
   }
@@ -65,7 +65,7 @@ Deno.test("networks are CIDR notation or a single address", () => {
   }
 });
 
-Deno.test("a network has its addresses and no others, IPv4-mapped or not", async () => {
+Deno.test("a network contains its addresses only, IPv4-mapped or not", async () => {
   const networks = await Networks.of(["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]);
   for (const address of ["10.255.0.1", "::ffff:10.0.0.1", "192.0.2.1", "2001:db8:ffff::1"]) {
     assertEquals(networks.has(address), true, address);

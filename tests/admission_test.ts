@@ -5,7 +5,7 @@ import { FakeClock } from "./_fake_clock.ts";
 
 const NO_NETWORKS = await Networks.of([]);
 
-/** A admission with these options, on a clock of its own; `come` is all that a plain client goes through. */
+/** Admission control with a fake clock; `arrive` takes a client through every step to its slot. */
 function setUp(options: Partial<AdmissionOptions> = {}) {
   const clock = new FakeClock();
   const admission = new Admission({
@@ -19,31 +19,36 @@ function setUp(options: Partial<AdmissionOptions> = {}) {
     clock,
     ...options,
   });
-  const come = (address = "192.0.2.1") => {
+  const arrive = (address = "192.0.2.1") => {
     const ticket = admission.issueTicket();
     const refusal = admission.admit(ticket, address);
     if (refusal) admission.release(ticket);
     return { refusal, ticket, slot: refusal ? false : admission.requestSlot(ticket) };
   };
-  return { clock, admission, come };
+  return { clock, admission, arrive };
 }
 
-Deno.test("as many have a slot as may be, and then nobody has until one leaves", () => {
-  const { admission, come } = setUp({ maxConnections: 2 });
-  const first = come();
-  assertEquals([first.slot, come().slot, come().slot, admission.active], [true, true, false, 2]);
+Deno.test("slots are limited to maxConnections, and a release frees exactly one", () => {
+  const { admission, arrive } = setUp({ maxConnections: 2 });
+  const first = arrive();
+  assertEquals([first.slot, arrive().slot, arrive().slot, admission.active], [
+    true,
+    true,
+    false,
+    2,
+  ]);
   admission.release(first.ticket);
   admission.release(first.ticket);
-  assertEquals([admission.active, come().slot, come().slot], [1, true, false]);
+  assertEquals([admission.active, arrive().slot, arrive().slot], [1, true, false]);
 });
 
-Deno.test("who waits gets a slot in the order of coming", async () => {
-  const { admission, come } = setUp({ maxConnections: 1, queue: 3 });
-  const visitors = [come(), come(), come(), come()];
+Deno.test("waiting clients get slots in order of arrival", async () => {
+  const { admission, arrive } = setUp({ maxConnections: 1, queue: 3 });
+  const clients = [arrive(), arrive(), arrive(), arrive()];
   const order: number[] = [];
-  visitors.forEach(({ slot }, i) => Promise.resolve(slot).then((has) => has && order.push(i)));
+  clients.forEach(({ slot }, i) => Promise.resolve(slot).then((has) => has && order.push(i)));
   assertEquals([admission.active, admission.waiting], [1, 3]);
-  for (const { ticket, slot } of visitors) {
+  for (const { ticket, slot } of clients) {
     assertEquals(await slot, true);
     assertEquals(admission.active, 1);
     admission.release(ticket);
@@ -51,75 +56,77 @@ Deno.test("who waits gets a slot in the order of coming", async () => {
   assertEquals([order, admission.active, admission.waiting], [[0, 1, 2, 3], 0, 0]);
 });
 
-Deno.test("who has waited as long as may be is turned away, and the others wait on", async () => {
-  const { admission, clock, come } = setUp({ maxConnections: 1, queue: 2 });
-  const served = come();
-  const early = come();
-  await clock.pass(600);
-  const late = come();
-  await clock.pass(400);
+Deno.test("a client is refused after the queue timeout, and the others wait on", async () => {
+  const { admission, clock, arrive } = setUp({ maxConnections: 1, queue: 2 });
+  const served = arrive();
+  const early = arrive();
+  await clock.advance(600);
+  const late = arrive();
+  await clock.advance(400);
   assertEquals([await early.slot, admission.waiting], [false, 1]);
-  await clock.pass(599);
+  await clock.advance(599);
   admission.release(served.ticket);
   assertEquals(await late.slot, true);
-  await clock.pass(10_000);
+  await clock.advance(10_000);
   assertEquals(admission.active, 1);
 });
 
-Deno.test("who leaves while waiting frees the place, and gets no slot", async () => {
-  const { admission, come } = setUp({ maxConnections: 1, queue: 2 });
-  const served = come();
-  const [leaver, stayer] = [come(), come()];
+Deno.test("a client that leaves the queue frees its place and gets no slot", async () => {
+  const { admission, arrive } = setUp({ maxConnections: 1, queue: 2 });
+  const served = arrive();
+  const [leaving, staying] = [arrive(), arrive()];
   assertEquals(admission.isFull, true);
-  admission.release(leaver.ticket);
-  assertEquals([await leaver.slot, admission.waiting, admission.isFull], [false, 1, false]);
+  admission.release(leaving.ticket);
+  assertEquals([await leaving.slot, admission.waiting, admission.isFull], [false, 1, false]);
   admission.release(served.ticket);
-  assertEquals(await stayer.slot, true);
+  assertEquals(await staying.slot, true);
 });
 
-Deno.test("it is full when nobody could even wait, and has room when one leaves at any step", async () => {
-  const { admission, come } = setUp({ maxConnections: 1, queue: 2 });
-  const [served, waiter, arrived] = [come(), come(), admission.issueTicket()];
-  for (const ticket of [arrived, waiter.ticket, served.ticket]) {
+Deno.test("admission is full when the queue is, and a release at any step makes room", async () => {
+  const { admission, arrive } = setUp({ maxConnections: 1, queue: 2 });
+  const [served, waiting, pending] = [arrive(), arrive(), admission.issueTicket()];
+  for (const ticket of [pending, waiting.ticket, served.ticket]) {
     assertEquals(admission.isFull, true);
     let hasCapacity = false;
-    const room = admission.capacity().then(() => hasCapacity = true);
+    const capacity = admission.capacity().then(() => hasCapacity = true);
     await Promise.resolve();
     assertEquals(hasCapacity, false);
     admission.release(ticket);
-    await room;
+    await capacity;
     assertEquals(admission.isFull, false);
     admission.issueTicket();
   }
 });
 
-Deno.test("where nobody may wait, it is not full for those who can be refused at once", () => {
-  const { admission, come } = setUp({ maxConnections: 1, queue: 0 });
-  come();
+Deno.test("without a queue, admission is full only when too many tickets are pending", () => {
+  const { admission, arrive } = setUp({ maxConnections: 1, queue: 0 });
+  arrive();
   assertEquals(admission.isFull, false);
-  for (let i = 0; i < 1000; i++) admission.release(come().ticket);
+  for (let i = 0; i < 1000; i++) admission.release(arrive().ticket);
   assertEquals(admission.isFull, false);
-  for (let i = 0; i < 64; i++) admission.issueTicket(); // who shakes hands takes up room all the same
+  for (let i = 0; i < 64; i++) admission.issueTicket(); // pending handshakes count
   assertEquals(admission.isFull, true);
 });
 
-Deno.test("a closing admission is never full, and clearing it turns away all who wait", async () => {
-  const { admission, come } = setUp({ maxConnections: 1, queue: 2 });
-  const [, first, second] = [come(), come(), come()];
-  const room = admission.capacity();
-  admission.close();
-  await room;
-  assertEquals([admission.isFull, come().slot], [false, false]);
+Deno.test("after drain() admission is never full, and refuseWaiting() empties the queue", async () => {
+  const { admission, arrive } = setUp({ maxConnections: 1, queue: 2 });
+  const [, first, second] = [arrive(), arrive(), arrive()];
+  const capacity = admission.capacity();
+  admission.drain();
+  await capacity;
+  assertEquals([admission.isFull, arrive().slot], [false, false]);
   admission.refuseWaiting();
   assertEquals([await first.slot, await second.slot, admission.waiting], [false, false, 0]);
 });
 
-Deno.test("deny wins, and with any allow all else is denied", async () => {
+Deno.test("deny wins, and an allow list denies all others", async () => {
   const allow = await Networks.of(["10.0.0.0/8", "2001:db8::/32"]);
   const deny = await Networks.of(["10.1.0.0/16"]);
   const refusals = (options: Partial<AdmissionOptions>) => {
-    const { come } = setUp(options);
-    return ["10.0.0.1", "10.1.0.1", "192.0.2.1", "2001:db8::1", "::1"].map((a) => come(a).refusal);
+    const { arrive } = setUp(options);
+    return ["10.0.0.1", "10.1.0.1", "192.0.2.1", "2001:db8::1", "::1"].map((a) =>
+      arrive(a).refusal
+    );
   };
   const no = "denied";
   const yes = undefined;
@@ -129,7 +136,7 @@ Deno.test("deny wins, and with any allow all else is denied", async () => {
   assertEquals(refusals({ allow, deny }), [yes, no, no, yes, no]);
 });
 
-Deno.test("no rule or limit is about a client without an address", async () => {
+Deno.test("no rule or limit applies to a client without an address", async () => {
   const allow = await Networks.of(["10.0.0.0/8"]);
   const { admission } = setUp({ allow, maxPerSource: 1 });
   for (let i = 0; i < 3; i++) {
@@ -137,82 +144,82 @@ Deno.test("no rule or limit is about a client without an address", async () => {
   }
 });
 
-Deno.test("a source has as many connections as may be, waiting or served, and others have theirs", () => {
-  const { admission, come } = setUp({ maxPerSource: 2, maxConnections: 1, queue: 10 });
-  const first = come("192.0.2.1");
-  assertEquals(come("192.0.2.1").refusal, undefined);
-  assertEquals(come("192.0.2.1").refusal, "source-limit");
-  assertEquals(come("192.0.2.2").refusal, undefined);
+Deno.test("maxPerSource counts waiting and served connections, for each source separately", () => {
+  const { admission, arrive } = setUp({ maxPerSource: 2, maxConnections: 1, queue: 10 });
+  const first = arrive("192.0.2.1");
+  assertEquals(arrive("192.0.2.1").refusal, undefined);
+  assertEquals(arrive("192.0.2.1").refusal, "source-limit");
+  assertEquals(arrive("192.0.2.2").refusal, undefined);
   admission.release(first.ticket);
-  assertEquals(come("192.0.2.1").refusal, undefined);
-  assertEquals(come("192.0.2.1").refusal, "source-limit");
+  assertEquals(arrive("192.0.2.1").refusal, undefined);
+  assertEquals(arrive("192.0.2.1").refusal, "source-limit");
 });
 
-Deno.test("a network of 64 bits is one source, and an IPv4 address is one alone", () => {
-  const { come } = setUp({ maxPerSource: 1 });
-  assertEquals(come("2001:db8::1").refusal, undefined);
-  assertEquals(come("2001:db8::ffff:2").refusal, "source-limit");
-  assertEquals(come("2001:db8:0:1::1").refusal, undefined);
-  assertEquals(come("192.0.2.1").refusal, undefined);
-  assertEquals(come("192.0.2.2").refusal, undefined);
+Deno.test("an IPv6 /64 is one source, and so is each single IPv4 address", () => {
+  const { arrive } = setUp({ maxPerSource: 1 });
+  assertEquals(arrive("2001:db8::1").refusal, undefined);
+  assertEquals(arrive("2001:db8::ffff:2").refusal, "source-limit");
+  assertEquals(arrive("2001:db8:0:1::1").refusal, undefined);
+  assertEquals(arrive("192.0.2.1").refusal, undefined);
+  assertEquals(arrive("192.0.2.2").refusal, undefined);
 });
 
-Deno.test("a source may come so often at once, and as often again in every period", async () => {
-  const { clock, come } = setUp({ ratePerSource: { count: 3, periodMs: 6000 } });
+Deno.test("a source's rate allows a burst of its count, then refills over the period", async () => {
+  const { clock, arrive } = setUp({ ratePerSource: { count: 3, periodMs: 6000 } });
   const refusals = (times: number, address?: string) =>
-    Array.from({ length: times }, () => come(address).refusal === "source-rate");
+    Array.from({ length: times }, () => arrive(address).refusal === "source-rate");
   assertEquals(refusals(5), [false, false, false, true, true]);
   assertEquals(refusals(1, "192.0.2.2"), [false]);
-  await clock.pass(1999);
+  await clock.advance(1999);
   assertEquals(refusals(1), [true]);
-  await clock.pass(1);
+  await clock.advance(1);
   assertEquals(refusals(2), [false, true]);
-  await clock.pass(600_000);
+  await clock.advance(600_000);
   assertEquals(refusals(4), [false, false, false, true]);
 });
 
-Deno.test("a ticket that the limit refuses does not count for the rate", () => {
-  const { admission, come } = setUp({
+Deno.test("a source-limit refusal does not count toward the rate", () => {
+  const { admission, arrive } = setUp({
     maxPerSource: 1,
     ratePerSource: { count: 2, periodMs: 1000 },
   });
-  const { ticket } = come();
-  for (let i = 0; i < 5; i++) assertEquals(come().refusal, "source-limit");
+  const { ticket } = arrive();
+  for (let i = 0; i < 5; i++) assertEquals(arrive().refusal, "source-limit");
   admission.release(ticket);
-  assertEquals([come().refusal, come().refusal], [undefined, "source-limit"]);
+  assertEquals([arrive().refusal, arrive().refusal], [undefined, "source-limit"]);
 });
 
-Deno.test("a source is forgotten when nobody is there from it and it may come as any other", async () => {
-  const { admission, clock, come } = setUp({ ratePerSource: { count: 5, periodMs: 1000 } });
-  const stayer = come("192.0.2.1");
-  for (let i = 2; i < 200; i++) admission.release(come(`192.0.2.${i}`).ticket);
+Deno.test("a source without connections is forgotten once its rate has refilled", async () => {
+  const { admission, clock, arrive } = setUp({ ratePerSource: { count: 5, periodMs: 1000 } });
+  const connected = arrive("192.0.2.1");
+  for (let i = 2; i < 200; i++) admission.release(arrive(`192.0.2.${i}`).ticket);
   assertEquals(admission.sources, 199);
-  await clock.pass(1000);
-  admission.release(come("192.0.2.2").ticket);
+  await clock.advance(1000);
+  admission.release(arrive("192.0.2.2").ticket);
   assertEquals(admission.sources, 2);
-  admission.release(stayer.ticket);
-  await clock.pass(1000);
-  come("192.0.2.3");
+  admission.release(connected.ticket);
+  await clock.advance(1000);
+  arrive("192.0.2.3");
   assertEquals(admission.sources, 1);
 });
 
-Deno.test("with a limit but no rate, a source is forgotten when the last ticket has left", () => {
-  const { admission, come } = setUp({ maxPerSource: 3 });
-  for (let i = 0; i < 200; i++) admission.release(come(`192.0.2.${i}`).ticket);
-  come("198.51.100.1");
+Deno.test("with a limit but no rate, a source is forgotten at its last release", () => {
+  const { admission, arrive } = setUp({ maxPerSource: 3 });
+  for (let i = 0; i < 200; i++) admission.release(arrive(`192.0.2.${i}`).ticket);
+  arrive("198.51.100.1");
   assert(admission.sources <= 2, `${admission.sources} are remembered`);
 });
 
-Deno.test("however many sources come, so many are remembered, and those who are there all", () => {
-  const { admission, come } = setUp({
+Deno.test("all connected sources are remembered, but at most MAX_SOURCES idle ones", () => {
+  const { admission, arrive } = setUp({
     maxPerSource: 1,
     ratePerSource: { count: 5, periodMs: 3_600_000 },
   });
-  come("192.0.2.1");
+  arrive("192.0.2.1");
   for (let i = 0; i < 3 * MAX_SOURCES; i++) {
     const octets = [10, i >> 16, i >> 8 & 255, i & 255];
-    admission.release(come(octets.join(".")).ticket);
+    admission.release(arrive(octets.join(".")).ticket);
   }
   assert(admission.sources <= MAX_SOURCES + 1, `${admission.sources} are remembered`);
-  assertEquals(come("192.0.2.1").refusal, "source-limit");
+  assertEquals(arrive("192.0.2.1").refusal, "source-limit");
 });

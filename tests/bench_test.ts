@@ -9,11 +9,11 @@ const ROOT = new URL("../", import.meta.url).pathname;
 
 async function samplesOf(load: Load): Promise<number[]> {
   await using process = new LoadProcess(load);
-  return await within(load.measure, process.said<number[]>());
+  return await within(load.measure, process.receive<number[]>());
 }
 
-/** A server that answers every client's first bytes with something and ends. */
-function answering(answer: (said: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>) {
+/** A server that answers the first bytes of every connection and closes it. */
+function serveOnce(answer: (received: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>) {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = (async () => {
     for await (const conn of listener) {
@@ -32,7 +32,7 @@ function answering(answer: (said: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBu
   };
 }
 
-Deno.test("every load takes its samples of a server that is right", async () => {
+Deno.test("every load returns its samples for a correct server", async () => {
   await using counter = await Spawnd.start("--stderr", "null");
   await using echo = await Spawnd.start("--", "cat");
   const target = (load: Omit<Load, "port" | "service">): Load =>
@@ -55,8 +55,8 @@ Deno.test("every load takes its samples of a server that is right", async () => 
 });
 
 Deno.test("a wrong byte and a lost connection are failures, not fast answers", async () => {
-  await using wrong = answering((said) => said.map((byte) => byte ^ 1));
-  await using short = answering((said) => said.subarray(1));
+  await using wrong = serveOnce((received) => received.map((byte) => byte ^ 1));
+  await using short = serveOnce((received) => received.subarray(1));
   for (const measure of ["first", "burst", "steady", "rtt", "rate", "bulk"] as const) {
     const load = { measure, service: "echo", clients: 2, rate: 50, megabytes: 1 } as const;
     for (const [name, { port }] of Object.entries({ wrong, short })) {
@@ -66,8 +66,8 @@ Deno.test("a wrong byte and a lost connection are failures, not fast answers", a
   }
 });
 
-Deno.test("the bench measures what it is asked for, names who is missing, and leaves nothing running", async () => {
-  const folder = await Deno.makeTempDir(); // a PATH without any peer
+Deno.test("the bench measures what it is asked for, names missing peers, and leaves no process", async () => {
+  const folder = await Deno.makeTempDir(); // a PATH without peers
   for (const program of ["sh", "cat"]) {
     await Deno.symlink(`/bin/${program}`, `${folder}/${program}`);
   }
@@ -80,7 +80,7 @@ Deno.test("the bench measures what it is asked for, names who is missing, and le
   }).spawn();
   const { code, stdout, stderr } = await within("the bench", bench.output());
   assertEquals(code, 0, text(stderr));
-  assertMatch(text(stderr), /^not here: tcpserver \(apt-get install ucspi-tcp\)$/m);
+  assertMatch(text(stderr), /^not installed: tcpserver \(apt-get install ucspi-tcp\)$/m);
   const { caption, all } = JSON.parse(text(stdout));
   assertMatch(caption, /cores of .*Deno \d/);
   assertEquals(all.length, 1);
@@ -90,7 +90,7 @@ Deno.test("the bench measures what it is asked for, names who is missing, and le
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("the bench says what it takes when it is asked for something else", async () => {
+Deno.test("the bench names the valid values when an option is wrong", async () => {
   for (const args of [["--only", "speed"], ["--rounds", "0"]]) {
     const { code, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "--allow-all", `${ROOT}bench/bench.ts`, ...args],
@@ -100,7 +100,7 @@ Deno.test("the bench says what it takes when it is asked for something else", as
   }
 });
 
-Deno.test("percentile() gives the value that so many are below", () => {
+Deno.test("percentile() picks from the sorted samples by share", () => {
   const samples = Array.from({ length: 100 }, (_, i) => 99 - i);
   assertEquals([0, 0.5, 0.99, 1].map((share) => percentile(samples, share)), [0, 50, 99, 99]);
 });
@@ -123,7 +123,7 @@ const MEASURED: Measured[] = [
   },
 ];
 
-Deno.test("the summary has the best peer of each row, and never one that failed", () => {
+Deno.test("the summary has the best peer of each row, but never a failed one", () => {
   const [, , first, tail, bulk] = summaryOf(MEASURED).split("\n");
   assertMatch(first!, /^\| first reply.* \| 2 \| 10 socat \| 0\.20 \| 1 \| 2\.0 \|$/);
   assertMatch(tail!, /99th percentile.* \| 3 \| 20 tcpserver \| 0\.15 \|/);
@@ -131,7 +131,7 @@ Deno.test("the summary has the best peer of each row, and never one that failed"
   assertMatch(tableOf(MEASURED[0]!), /^\| ncat \| failed: byte 3 is <wrong> \| \| \|$/m);
 });
 
-Deno.test("the picture has a mark for every server that did not fail, slower ones left of spawnd", () => {
+Deno.test("the chart marks every server that did not fail, slower ones left of spawnd", () => {
   const picture = pictureOf(MEASURED, "2 cores & more");
   assertEquals(picture.match(/<path /g)!.length, 5 + 3 + 1); // the legend, then the two rows
   assertMatch(picture, /2 cores &amp; more/);
@@ -140,12 +140,12 @@ Deno.test("the picture has a mark for every server that did not fail, slower one
   assertEquals(marks.map((x) => x < line), [true, true, false, false]);
 });
 
-Deno.test("the README shows the table that the bench has written", async () => {
+Deno.test("the README shows the table that the bench wrote", async () => {
   const [readme, results] = await Promise.all(
     ["README.md", "bench/results.md"].map((name) => Deno.readTextFile(ROOT + name)),
   );
-  const flat = (text: string) => text.replace(/-+/g, "-").replace(/\s+/g, " ").trim(); // as formatted
+  const flat = (text: string) => text.replace(/-+/g, "-").replace(/\s+/g, " ").trim(); // as deno fmt leaves it
   const [table, machine] = results!.split("\n\n").map(flat);
-  assert(flat(readme!).includes(table!), "another table");
-  assert(flat(readme!).includes(machine!), "another machine, version or date");
+  assert(flat(readme!).includes(table!), "the tables differ");
+  assert(flat(readme!).includes(machine!), "the machine, a version or the date differs");
 });

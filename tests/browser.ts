@@ -1,7 +1,8 @@
 /**
- * The status page in a real browser: `deno task test:browser`. Beside the tests, for it needs Chromium.
+ * The status page in a real browser. Because it needs Chromium, it has its own task:
+ * `deno task test:browser`.
  *
- * With SCREENSHOTS=folder it keeps pictures of the page there: light, dark, and as wide as a phone.
+ * With SCREENSHOTS=folder it saves pictures of the page there: light, dark, and as wide as a phone.
  *
  * @module
  */
@@ -10,29 +11,29 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { ask, receive, send, Spawnd } from "./_spawnd.ts";
 
-/** Where Debian's package puts it. */
+/** Where Debian's package installs it. */
 const CHROMIUM = "/usr/bin/chromium";
 
-/** A page on which nothing went wrong unseen. */
+/** Opens the page; everything that goes wrong on it is added to the returned list. */
 async function open(browser: Browser, url: string, more = {}): Promise<[Page, string[]]> {
   const page = await browser.newPage(more);
-  const complaints: string[] = [];
+  const problems: string[] = [];
   page.on("console", (message) => {
-    if (message.type() !== "log") complaints.push(message.text());
+    if (message.type() !== "log") problems.push(message.text());
   });
-  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("pageerror", (error) => problems.push(String(error)));
   page.on("request", (request) => {
-    if (new URL(request.url()).origin !== new URL(url).origin) complaints.push(request.url());
+    if (new URL(request.url()).origin !== new URL(url).origin) problems.push(request.url());
   });
   await page.goto(url);
-  return [page, complaints];
+  return [page, problems];
 }
 
-/** The cells of a connection's row, when it has them. */
+/** The row of a connection. */
 const rowOf = (page: Page, id: number) =>
   page.locator("#connections tr").filter({ has: page.locator(`td:first-child:text-is("${id}")`) });
 
-/** A test of the page of a server with these options. */
+/** Declares a test of the status page of a server with these options. */
 function testPage(
   name: string,
   options: readonly string[],
@@ -40,7 +41,7 @@ function testPage(
 ): void {
   Deno.test({
     name,
-    sanitizeOps: false, // the browser's own
+    sanitizeOps: false, // the browser leaves some of its own
     sanitizeResources: false,
     async fn() {
       const isThere = await Deno.stat(CHROMIUM).then(() => true, () => false);
@@ -61,12 +62,12 @@ function testPage(
 }
 
 testPage(
-  "the status page shows who comes, what they say, and that they go",
+  "the status page shows connections, their bytes, and their end",
   ["--warm", "2", "--max-per-source", "3"],
   async (browser, url, spawnd) => {
-    const [page, complaints] = await open(browser, url);
+    const [page, problems] = await open(browser, url);
     await page.getByText("serving", { exact: true }).waitFor();
-    await page.getByText("Nobody is connected.").waitFor();
+    await page.getByText("No connections.").waitFor();
 
     const conn = await spawnd.connect();
     await send(conn, "hello");
@@ -82,33 +83,33 @@ testPage(
     await row.getByText("12.0 kB").first().waitFor();
 
     const others = [await spawnd.connect(), await spawnd.connect()];
-    await ask(spawnd.port, "refused"); // the fourth of its source
+    await ask(spawnd.port, "refused"); // the fourth connection of its source
     await page.locator("#refused div").filter({ hasText: /source-limit\s*1/ }).waitFor();
     await page.waitForFunction(() =>
       // deno-lint-ignore no-explicit-any
       (globalThis as any).document.querySelector("#active path").getAttribute("d") !== ""
     );
-    await keepPictures(browser, url);
+    await savePictures(browser, url);
 
     conn.close();
     await row.waitFor({ state: "detached" });
     for (const other of others) other.close();
-    await page.getByText("Nobody is connected.").waitFor();
-    assertEquals(complaints, []);
+    await page.getByText("No connections.").waitFor();
+    assertEquals(problems, []);
 
     await spawnd.stop();
-    await page.getByText(/does not answer: this is how it was at/).waitFor();
+    await page.getByText(/no answer from the server; last seen/).waitFor();
     const opacity = page.locator("main").evaluate((main) =>
       // deno-lint-ignore no-explicit-any
       Number((globalThis as any).getComputedStyle(main).opacity)
     );
-    assert(await opacity < 1, "what is shown is no longer true, and looks so");
-    assert(complaints.every((text) => text.includes("ERR_CONNECTION_REFUSED")), `${complaints}`);
+    assert(await opacity < 1, "stale values should look stale");
+    assert(problems.every((text) => text.includes("ERR_CONNECTION_REFUSED")), `${problems}`);
   },
 );
 
 testPage(
-  "whatever the status page is told, it shows as text",
+  "the status page shows any value as plain text",
   [],
   async (browser, url, spawnd) => {
     const markup = "<img src=x onerror=document.title='taken'><b>bold</b>";
@@ -116,7 +117,7 @@ testPage(
     await send(conn, "x");
     await receive(conn, 1);
     const [page] = await open(browser, url);
-    // No client can have such a name; if one could, or anything else were a client's to say:
+    // No client can have such a name today. This is for any value that a client may control one day.
     await page.route("**/status.json", async (route) => {
       const status = await (await route.fetch()).json();
       const connections = [{ ...status.connections[0], client: markup, start: markup }];
@@ -135,7 +136,7 @@ testPage(
 );
 
 testPage(
-  "the status page fits a phone, and scrolls nothing but the table",
+  "the status page fits a phone, and only its table scrolls",
   [],
   async (browser, url) => {
     const [page] = await open(browser, url, { viewport: { width: 360, height: 740 } });
@@ -148,7 +149,7 @@ testPage(
   },
 );
 
-async function keepPictures(browser: Browser, url: string): Promise<void> {
+async function savePictures(browser: Browser, url: string): Promise<void> {
   const folder = Deno.env.get("SCREENSHOTS");
   if (!folder) return;
   const kinds = { light: {}, dark: {}, phone: { viewport: { width: 360, height: 740 } } };

@@ -1,10 +1,10 @@
 /**
- * The command as a person meets it: what it prints, its exit codes, what it says to bad input.
+ * The command line as a user sees it: output, exit codes, and errors for bad input.
  */
 
 import { assert, assertEquals } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
-import { usage } from "../lib/cli/options.ts";
+import { usage } from "../lib/cli/usage.ts";
 import { ask, Spawnd, testWith, text } from "./_spawnd.ts";
 
 /** Runs a command line that is not expected to serve: its exit code, stdout, and lines of stderr. */
@@ -19,14 +19,14 @@ Deno.test("--help and --version print to stdout and exit 0", async () => {
   assertEquals(await run("--version"), [0, `spawnd ${config.version}\n`, []]);
 });
 
-Deno.test("a wrong command line exits 2 with two lines on stderr", async () => {
+Deno.test("a bad command line exits 2 with two lines on stderr", async () => {
   assertEquals(await run("--prot", "1"), [2, "", [
     'spawnd: unknown option "--prot", did you mean --port?',
     "Try --help for all options.",
   ]]);
 });
 
-Deno.test("the line on stdout has the real address and port, and is the only one there", async () => {
+Deno.test("the only line on stdout has the actual address and port", async () => {
   await using spawnd = await Spawnd.start();
   assertEquals(spawnd.stdout, `spawnd listening on 127.0.0.1:${spawnd.port}\n`);
   assert(spawnd.port > 0);
@@ -35,33 +35,33 @@ Deno.test("the line on stdout has the real address and port, and is the only one
   assertEquals(spawnd.stdout.split("\n").length, 2);
 });
 
-Deno.test("a port that is taken exits 1 with one line", async () => {
+Deno.test("a port in use exits 1 with one line", async () => {
   await using spawnd = await Spawnd.start();
   const [code, stdout, lines] = await run("--host", "127.0.0.1", "--port", `${spawnd.port}`);
   assertEquals([code, stdout], [1, ""]);
   assertEquals(lines, [
-    `spawnd: Cannot listen on 127.0.0.1:${spawnd.port}: the port is taken; ` +
-    "stop what listens there, or choose another one",
+    `spawnd: Cannot listen on 127.0.0.1:${spawnd.port}: the port is in use. ` +
+    "Stop the program that listens there, or choose another port",
   ]);
 });
 
-Deno.test("a host that is unknown or elsewhere exits 1 with one line", async () => {
+Deno.test("an unknown or remote host exits 1 with one line", async () => {
   assertEquals(await run("--host", "host.invalid"), [1, "", [
-    "spawnd: Cannot listen on host.invalid:9527: there is no such host; choose another one",
+    "spawnd: Cannot listen on host.invalid:9527: the host name cannot be resolved. Choose another host",
   ]]);
   assertEquals(await run("--host", "192.0.2.1"), [1, "", [
     "spawnd: Cannot listen on 192.0.2.1:9527: " +
-    "this machine has no such address; choose another one",
+    "this machine does not have that address. Choose another one",
   ]]);
 });
 
 testWith(
   "setpriv",
   "util-linux",
-  "a low port without the right to it exits 1 with one line",
+  "a low port without the privilege exits 1 with one line",
   async () => {
     const { code, stderr } = await new Deno.Command("setpriv", {
-      // For root the right has to be taken away; others do not have it, nor this right.
+      // Root has to drop the privilege. Other users do not have it, and may not drop it.
       args: [
         ...(Deno.uid() === 0 ? ["--bounding-set=-net_bind_service"] : []),
         ...[Deno.execPath(), "run", "--allow-net", "--allow-run", "main.ts", "--port", "80"],
@@ -71,26 +71,26 @@ testWith(
     assertEquals([code, text(stderr)], [
       1,
       "spawnd: Cannot listen on 0.0.0.0:80: " +
-      "the system does not allow this port; choose one from 1024 up\n",
+      "the system does not allow this port. Choose port 1024 or higher\n",
     ]);
   },
 );
 
-Deno.test("a program or module that does not exist exits 1 with one line, warm or cold", async () => {
+Deno.test("a missing program or module exits 1 with one line, warm or cold", async () => {
   for (const warm of ["0", "2"]) {
     assertEquals(await run("--port", "0", "--warm", warm, "--", "no-such-program"), [1, "", [
-      'spawnd: Cannot start "no-such-program": no such program',
+      'spawnd: Cannot start "no-such-program": no such program, or not executable',
     ]]);
     assertEquals(await run("--port", "0", "--warm", warm, "/no/such.ts"), [1, "", [
       'spawnd: Cannot start "/no/such.ts": Module not found "file:///no/such.ts".',
     ]]);
   }
   assertEquals(await run("--port", "0", "--", "/etc/passwd"), [1, "", [
-    'spawnd: Cannot start "/etc/passwd": no such program',
+    'spawnd: Cannot start "/etc/passwd": no such program, or not executable',
   ]]);
 });
 
-Deno.test("a module that is no module exits 1 and says where", async () => {
+Deno.test("a module with a syntax error exits 1 and says where", async () => {
   const module = await Deno.makeTempFile({ suffix: ".js" });
   await Deno.writeTextFile(module, "let = ;");
   const [code, stdout, lines] = await run("--port", "0", module);
@@ -121,7 +121,7 @@ Deno.test("a missing Deno permission exits 1 with the flag to add", async () => 
   }
 });
 
-Deno.test("it runs with no more permission than it says: one address, one program", async () => {
+Deno.test("permission for one address and one program is enough", async () => {
   const cat = text(new Deno.Command("sh", { args: ["-c", "command -v cat"] }).outputSync().stdout)
     .trim();
   await using spawnd = await Spawnd.startWith(

@@ -1,5 +1,5 @@
 /**
- * How connections go and how they end, each rule over a real socket and a real process.
+ * How connections run and end, each rule tested with a real socket and a real process.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -22,12 +22,12 @@ import {
 
 const MB = 1024 * 1024;
 
-/** A server whose handler is a shell script. */
+/** Starts a server whose handler is a shell script. */
 function serve(script: string, ...options: string[]): Promise<Spawnd> {
   return Spawnd.start(...options, "--", "sh", "-c", script);
 }
 
-/** Bytes that repeat nowhere near a buffer's size. */
+/** Pseudo-random bytes, so that swapped or repeated buffers show. */
 function pattern(length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   for (let i = 0, state = 1; i < length; i++) {
@@ -37,14 +37,14 @@ function pattern(length: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-Deno.test("a client that half-closes gets an answer that comes two seconds later", async () => {
+Deno.test("a client that half-closes gets an answer two seconds later", async () => {
   await using spawnd = await serve("cat >/dev/null; sleep 2; echo done");
   assertEquals(text(await ask(spawnd.port, "question")), "done\n");
   const end = await spawnd.record({ message: "end" });
   assertEquals([end.in, end.out, end.exit, end.reason], [8, 5, 0, "client-closed"]);
 });
 
-Deno.test("a child that is silent after the end of its input is stopped", async () => {
+Deno.test("a child that stays silent after end of input is stopped", async () => {
   await using spawnd = await serve(
     "exec sleep 60",
     "--eof-timeout",
@@ -58,7 +58,7 @@ Deno.test("a child that is silent after the end of its input is stopped", async 
   assert(Number(end.seconds) < 5, `its input ended long before, yet it took ${end.seconds} s`);
 });
 
-Deno.test("a child that goes on talking after the end of its input is not stopped", async () => {
+Deno.test("a child that keeps writing after end of input is not stopped", async () => {
   await using spawnd = await serve(
     "cat >/dev/null; for i in 1 2 3 4 5 6; do sleep 0.2; echo $i; done",
     "--eof-timeout",
@@ -68,24 +68,24 @@ Deno.test("a child that goes on talking after the end of its input is not stoppe
   assertEquals((await spawnd.record({ message: "end" })).reason, "client-closed");
 });
 
-Deno.test("output that waits for a slow client is no silence", async () => {
+Deno.test("a child blocked by a slow client is not silent", async () => {
   await using spawnd = await serve("exec head -c 50000000 /dev/zero", "--eof-timeout", "0.2");
   using conn = await spawnd.connect();
   await conn.closeWrite();
   const { pid } = await spawnd.record({ message: "open" });
-  await standsStill(Number(pid)); // for longer than the timeout
+  await untilOutputStops(Number(pid)); // for longer than the timeout
   let length = 0;
   await receiveEach(conn, (chunk) => length += chunk.length);
   assertEquals(length, 50_000_000);
   assertEquals((await spawnd.record({ message: "end" })).reason, "client-closed");
 });
 
-Deno.test("with --eof-timeout 0 a silent child is waited for", async () => {
+Deno.test("--eof-timeout 0 never stops a silent child", async () => {
   await using spawnd = await serve("cat >/dev/null; sleep 1; echo late", "--eof-timeout", "0");
   assertEquals(text(await ask(spawnd.port, "")), "late\n");
 });
 
-Deno.test("a child that exits with 200 KB of input unread ends cleanly, without a reset", async () => {
+Deno.test("a child that exits with 200 KB of input unread causes no reset", async () => {
   await using spawnd = await serve("echo bye");
   using conn = await spawnd.connect();
   await send(conn, new Uint8Array(200_000));
@@ -94,19 +94,19 @@ Deno.test("a child that exits with 200 KB of input unread ends cleanly, without 
   assertEquals((await spawnd.record({ message: "end" })).reason, "child-closed");
 });
 
-Deno.test("what still comes after a child's exit is dropped, and does not reset the client", async () => {
+Deno.test("input after a child's exit is dropped, without a reset", async () => {
   await using spawnd = await serve("read -r line; echo bye");
   using conn = await spawnd.connect();
   await send(conn, "line\n");
   assertEquals(text(await receive(conn, 4)), "bye\n");
   for (let i = 0; i < 50; i++) {
     await send(conn, new Uint8Array(1000));
-    await new Promise((resolve) => setTimeout(resolve, 10)); // a client that takes its time
+    await new Promise((resolve) => setTimeout(resolve, 10)); // a slow client
   }
   assertEquals(text(await receiveAll(conn)), "");
 });
 
-Deno.test("a client that never closes is let go soon after its child has ended", async () => {
+Deno.test("a client that never closes is dropped soon after its child exits", async () => {
   await using spawnd = await serve("echo bye");
   using conn = await spawnd.connect();
   assertEquals(text(await receiveAll(conn)), "bye\n");
@@ -136,12 +136,12 @@ Deno.test("chunks of random sizes come back in order", async () => {
   assertSameBytes(await answer, sent);
 });
 
-Deno.test("a client that does not read holds its child back, not the parent's memory", async () => {
+Deno.test("a client that does not read blocks its child, and memory stays bounded", async () => {
   await using spawnd = await serve("exec head -c 100000000 /dev/zero");
   const before = memoryOf(spawnd.pid);
   using conn = await spawnd.connect();
   const { pid } = await spawnd.record({ message: "open" });
-  await standsStill(Number(pid));
+  await untilOutputStops(Number(pid));
   const grown = memoryOf(spawnd.pid) - before;
   assert(grown < 16 * MB, `grown by ${grown} bytes`);
   let length = 0;
@@ -149,7 +149,7 @@ Deno.test("a client that does not read holds its child back, not the parent's me
   assertEquals(length, 100_000_000);
 });
 
-Deno.test("a child that does not read holds its client back, not the parent's memory", async () => {
+Deno.test("a child that does not read blocks its client, and memory stays bounded", async () => {
   await using spawnd = await serve(
     "exec sleep 60",
     "--drain-timeout",
@@ -164,7 +164,7 @@ Deno.test("a child that does not read holds its client back, not the parent's me
     while (sent < 100 * MB) sent += await conn.write(new Uint8Array(64 * 1024));
   })().catch(() => {});
   await spawnd.record({ message: "open" });
-  await standsStill(spawnd.pid);
+  await untilOutputStops(spawnd.pid);
   assert(sent < 50 * MB, `${sent} bytes were taken`);
   const grown = memoryOf(spawnd.pid) - before;
   assert(grown < 16 * MB, `grown by ${grown} bytes`);
@@ -172,15 +172,15 @@ Deno.test("a child that does not read holds its client back, not the parent's me
   await sending;
 });
 
-/** Waits until a process has written bytes, and then no more (Linux: proc(5)). */
-async function standsStill(pid: number): Promise<void> {
+/** Waits until a process has written something and then stopped (Linux: proc(5)). */
+async function untilOutputStops(pid: number): Promise<void> {
   await untilSteady(`the output of process ${pid}`, () => {
     const io = Deno.readTextFileSync(`/proc/${pid}/io`);
     return Math.max(0, Number(/wchar: (\d+)/.exec(io)![1]) - 4096);
   });
 }
 
-Deno.test("a child that closes its stdin goes on writing, and its client's bytes are dropped", async () => {
+Deno.test("a child that closes its stdin can still write, and its input is dropped", async () => {
   await using spawnd = await serve("exec <&-; sleep 0.5; echo still; sleep 0.2; echo here");
   using conn = await spawnd.connect();
   await send(conn, new Uint8Array(MB));
@@ -190,18 +190,18 @@ Deno.test("a child that closes its stdin goes on writing, and its client's bytes
   assertEquals([end.exit, end.reason], [0, "child-closed"]);
 });
 
-Deno.test("a child that closes its stdout ends the connection, and is stopped", async () => {
+Deno.test("a child that closes its stdout ends the connection and is stopped", async () => {
   await using spawnd = await serve("echo bye; exec >&-; exec sleep 60", "--kill-timeout", "1");
   using conn = await spawnd.connect();
   assertEquals(text(await receiveAll(conn)), "bye\n");
   conn.close();
   const { pid } = await spawnd.record({ message: "open" });
-  assert(isAlive(Number(pid)), "the client has its end of input at once");
+  assert(isAlive(Number(pid)), "the client sees end of input while the child lives");
   const end = await spawnd.record({ message: "end" });
   assertEquals([end.exit, end.reason], ["SIGTERM", "child-closed"]);
 });
 
-Deno.test("the child of a client that reset is gone after the ladder, whatever it ignores", async () => {
+Deno.test("after a client's reset the ladder ends even a child that ignores signals", async () => {
   await using spawnd = await serve(
     "trap '' TERM PIPE; echo ready; while :; do sleep 0.05; done",
     "--kill-timeout",
@@ -216,7 +216,7 @@ Deno.test("the child of a client that reset is gone after the ladder, whatever i
   assertEquals(isAlive(Number(pid)), false);
 });
 
-Deno.test("a child that only writes can write no more when its client has gone", async () => {
+Deno.test("a child that only writes gets EPIPE when its client is gone", async () => {
   await using spawnd = await serve("trap '' PIPE; while echo x; do :; done 2>/dev/null");
   const reset = await connectToReset(spawnd.port);
   const { pid } = await spawnd.record({ message: "open" });
@@ -226,7 +226,7 @@ Deno.test("a child that only writes can write no more when its client has gone",
   assertEquals(isAlive(Number(pid)), false);
 });
 
-Deno.test("a server with three hundred resets in its backlog goes on to serve", async () => {
+Deno.test("a server with 300 resets in its backlog keeps serving", async () => {
   await using spawnd = await Spawnd.start("--", "cat");
   spawnd.kill("SIGSTOP");
   const resets = await Promise.all(Array.from({ length: 300 }, () => connectToReset(spawnd.port)));
@@ -236,7 +236,7 @@ Deno.test("a server with three hundred resets in its backlog goes on to serve", 
   assertEquals(spawnd.records({ level: "WARN" }), []);
 });
 
-Deno.test("how a child ended is in the record", async () => {
+Deno.test("the record says how the child ended", async () => {
   for (
     const [script, exit] of [["exit 3", 3], ["kill -9 $$", "SIGKILL"], ["kill -40 $$", "unknown"]]
   ) {
@@ -246,7 +246,7 @@ Deno.test("how a child ended is in the record", async () => {
   }
 });
 
-Deno.test("a process the child left behind holds the connection no longer than its output flows", async () => {
+Deno.test("a process that outlives the child holds the connection only while it writes", async () => {
   await using spawnd = await serve(
     "(echo one; sleep 0.2; echo two; exec sleep 5 2>/dev/null) & exit 0",
     "--eof-timeout",
@@ -262,7 +262,7 @@ Deno.test("a process the child left behind holds the connection no longer than i
   assertEquals(await descriptors(), before);
 });
 
-Deno.test("a process the child left behind cannot hold the connection by its stdin", async () => {
+Deno.test("a process that outlives the child cannot hold the connection by its stdin", async () => {
   await using spawnd = await serve("sleep 5 <&0 >/dev/null 2>&1 & exit 0");
   using conn = await spawnd.connect();
   const sending = send(conn, new Uint8Array(10 * MB)).catch(() => {}); // more than all buffers hold
@@ -272,7 +272,7 @@ Deno.test("a process the child left behind cannot hold the connection by its std
   await sending;
 });
 
-Deno.test("a program that is removed while the server runs is a refused client, and a line", async () => {
+Deno.test("when the program has been removed, the client is refused with a warning", async () => {
   const program = await Deno.makeTempFile();
   await Deno.writeTextFile(program, "#!/bin/sh\nexec cat\n");
   await Deno.chmod(program, 0o755);

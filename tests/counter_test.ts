@@ -25,7 +25,7 @@ Deno.test("messages of 1 to 256 bytes in ping-pong each get their own block", as
   }
 });
 
-Deno.test("600 bytes and the end of input are answered by exactly three blocks", async () => {
+Deno.test("600 bytes and end of input are answered by exactly three blocks", async () => {
   await using spawnd = await Spawnd.start();
   assertEquals(
     await ask(spawnd.port, new Uint8Array(600)),
@@ -33,7 +33,7 @@ Deno.test("600 bytes and the end of input are answered by exactly three blocks",
   );
 });
 
-Deno.test("a client that says nothing gets nothing", async () => {
+Deno.test("a client that sends nothing gets nothing", async () => {
   await using spawnd = await Spawnd.start();
   assertEquals(await ask(spawnd.port, ""), new Uint8Array());
 });
@@ -48,7 +48,7 @@ Deno.test("every connection counts from 0, however many are open", async () => {
   }
 });
 
-Deno.test("a message is reported on one line of stderr, whatever bytes it has", async () => {
+Deno.test("a message is reported on one line of stderr, whatever its bytes", async () => {
   await using spawnd = await Spawnd.start();
   await ask(spawnd.port, "hi \x1b[2J\r\n2026 info  forged\u202e\0\xff");
   const line = await until("the report", () => spawnd.lines[0]);
@@ -60,7 +60,7 @@ Deno.test("a message is reported on one line of stderr, whatever bytes it has", 
   assertEquals(spawnd.lines.length, 1);
 });
 
-Deno.test("a long message is cut in the report, and not in the answer", async () => {
+Deno.test("a long message is cut in the report, but not in the answer", async () => {
   await using spawnd = await Spawnd.start();
   assertEquals((await ask(spawnd.port, "x".repeat(256))).length, 256);
   const line = await until("the report", () => spawnd.lines[0]);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseAll } from "@std/yaml";
 import { LINGER_MS } from "../lib/net/connection.ts";
-import { parseCommandLine } from "../lib/cli/options.ts";
+import { parseCommandLine } from "../lib/cli/command_line.ts";
 import { resolveSettings, type Settings } from "../lib/server/settings.ts";
 import {
   ask,
@@ -23,7 +23,7 @@ const DOCKERFILE = await read("Dockerfile");
 const KUBERNETES = await read("kubernetes.yaml");
 const README = await read("README.md");
 
-/** Runs a command to its end. */
+/** Runs a command to completion. */
 async function run(
   [command, ...args]: readonly string[],
   options: Deno.CommandOptions = {},
@@ -32,7 +32,7 @@ async function run(
   return { code, stdout: text(output.stdout), stderr: text(output.stderr) };
 }
 
-/** A folder that goes at the end, whatever has become read-only in it. */
+/** A temporary folder, removed on disposal even if it has become read-only. */
 async function makeFolder(): Promise<AsyncDisposable & { path: string }> {
   const path = await Deno.makeTempDir();
   return {
@@ -51,8 +51,8 @@ function freePort(): number {
 }
 
 /**
- * Starts the counter service by this command as a service manager would, and ends it by SIGTERM when
- * `use` is done; gives what it has written to stderr.
+ * Starts the counter service with this command as a service manager would, calls `use`, and stops the
+ * service with SIGTERM. Returns what it wrote to stderr.
  */
 async function serve(
   [command, ...args]: readonly string[],
@@ -87,25 +87,25 @@ async function serve(
   }
 }
 
-/** What these options come to; the program itself would refuse what this throws at. */
+/** The settings that these options resolve to. Throws where the program itself would exit. */
 function settingsOf(options: readonly string[]): Settings & { statusPort: number | undefined } {
   const { server, status } = parseCommandLine(options);
   return { ...resolveSettings(server), statusPort: status?.port };
 }
 
-/** The options in a command, which are the words after main.ts. */
+/** The options in a command: the words after main.ts. */
 function optionsIn(words: readonly string[]): readonly string[] {
   const at = words.findIndex((word) => /(^|\/)main\.ts$/.test(word));
   assert(at >= 0, words.join(" "));
   return words.slice(at + 1);
 }
 
-/** The longest that a stop takes: the drain, the ladder, and clients that read slowly. */
+/** The longest that a shutdown can take: drain, stop ladder and linger. */
 function longestStopMs({ drainTimeoutMs, killTimeoutMs }: Settings): number {
   return drainTimeoutMs + 2 * killTimeoutMs + LINGER_MS;
 }
 
-/** The values a key has in a unit file. */
+/** The values of a key in a unit file. */
 function valuesOf(unit: string, key: string): string[] {
   const values = [...unit.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map((match) => match[1]!);
   assert(values.length > 0, `there is no ${key}=`);
@@ -114,12 +114,12 @@ function valuesOf(unit: string, key: string): string[] {
 
 const UNIT_COMMAND = valuesOf(UNIT, "ExecStart")[0]!.split(" ");
 
-/** A unit as it would be on this machine. */
+/** The unit with the paths of this machine. */
 function installed(unit: string): string {
   return unit.replaceAll("/usr/local/bin/deno", Deno.execPath()).replaceAll("/opt/spawnd/", ROOT);
 }
 
-/** Asks systemd, and asserts that it has nothing to say. */
+/** Has systemd verify a unit, and asserts that it reports nothing. */
 async function verify(unit: string): Promise<void> {
   const command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit];
   assertEquals(await run(command), { code: 0, stdout: "", stderr: "" });
@@ -128,7 +128,7 @@ async function verify(unit: string): Promise<void> {
 testWith(
   "systemd-analyze",
   "procps systemd",
-  "systemd accepts the unit, and finds hardly anything that it leaves open",
+  "systemd accepts the unit and rates its exposure as low",
   async () => {
     await using folder = await makeFolder();
     const unit = `${folder.path}/spawnd.service`;
@@ -137,7 +137,7 @@ testWith(
     const command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", unit];
     const { code, stdout } = await run(command);
     assertEquals(code, 0, stdout);
-    // It would be one thing less, but nothing that compiles while it runs could start.
+    // This would lower the exposure further, but V8 compiles at run time and could not start.
     assert(!/^MemoryDenyWriteExecute=/m.test(UNIT));
   },
 );
@@ -145,7 +145,7 @@ testWith(
 testWith(
   "systemd-analyze",
   "procps systemd",
-  "systemd accepts the unit as a template, with a server for every core",
+  "systemd accepts the unit as a template with one server per core",
   async () => {
     await using folder = await makeFolder();
     const template = `${folder.path}/spawnd@.service`;
@@ -164,7 +164,7 @@ testWith(
   },
 );
 
-Deno.test("the unit's limits leave room for all that its options let in", async () => {
+Deno.test("the unit's limits cover everything its options allow", async () => {
   const settings = settingsOf(optionsIn(UNIT_COMMAND));
   const { maxConnections, queue, warm } = settings;
   assert(README.includes(`http://127.0.0.1:${settings.statusPort}/metrics`));
@@ -185,13 +185,13 @@ Deno.test("the unit's limits leave room for all that its options let in", async 
   const threadsOf = (pid: number) => [...Deno.readDirSync(`/proc/${pid}/task`)].length;
   const threads = (maxConnections + warm) * threadsOf(Number(pid)) + threadsOf(spawnd.pid);
   assert(Number(valuesOf(UNIT, "TasksMax")[0]) > threads, `${threads} threads`);
-  // Six a connection is what one over TLS takes.
+  // A TLS connection takes six.
   const descriptors = 6 * (maxConnections + queue) + 3 * warm + descriptorsOf(spawnd.pid);
   assert(Number(valuesOf(UNIT, "LimitNOFILE")[0]) > descriptors, `${descriptors} descriptors`);
   await Deno.remove(module);
 });
 
-/** The system calls in systemd's sets, each set with those it includes. */
+/** Returns a function that expands a name in a filter, if it is a set of systemd's. */
 async function systemCalls(): Promise<(set: string) => string[]> {
   const { stdout } = await run(["systemd-analyze", "syscall-filter"]);
   const sets = new Map<string, string[]>();
@@ -209,7 +209,7 @@ async function systemCalls(): Promise<(set: string) => string[]> {
 testWith(
   "strace systemd-analyze",
   "strace systemd",
-  "the unit lets through every system call of the server and its children",
+  "the unit allows every system call of the server and its children",
   async () => {
     const expand = await systemCalls();
     const allowed = new Set<string>();
@@ -219,7 +219,7 @@ testWith(
         else allowed.add(name);
       }
     }
-    // SQLite, with which Deno caches, and only where root runs it.
+    // Deno's cache uses SQLite, which calls this only as root.
     if (Deno.uid() === 0) allowed.add("fchown");
 
     await using folder = await makeFolder();
@@ -244,24 +244,24 @@ const INSTRUCTIONS = DOCKERFILE.replaceAll("\\\n", " ").split("\n")
   .filter((line) => /^[A-Z]/.test(line))
   .map((line) => /^([A-Z]+) +(.*)$/.exec(line)!.slice(1) as [name: string, rest: string]);
 
-/** What the Dockerfile's only instruction of this name says. */
+/** The arguments of the Dockerfile's only instruction of this name. */
 function instruction(name: string): string {
   const found = INSTRUCTIONS.filter((instruction) => instruction[0] === name);
   assertEquals(found.length, 1, name);
   return found[0]![1];
 }
 
-/** The commands of the exec form. */
+/** The commands, which are in exec form. */
 const CMD: string[] = JSON.parse(instruction("CMD"));
 const ENTRYPOINT: string[] = JSON.parse(instruction("ENTRYPOINT"));
 const HEALTHCHECK: string[] = JSON.parse(/ CMD (\[.*\])$/.exec(instruction("HEALTHCHECK"))![1]!);
 
 /**
- * Takes the Dockerfile's steps in a folder, which stands for the image's /spawnd, with the packages
- * that are on this machine; nobody can write there afterwards. Gives the environment.
+ * Runs the Dockerfile's steps in a folder that stands in for the image's /spawnd, with the packages
+ * on this machine, and makes the folder read-only. Returns the environment.
  */
 async function build(folder: string): Promise<Record<string, string>> {
-  // Nobody is there: whatever has to be fetched is missed.
+  // Nothing listens there, so every download fails.
   const env: Record<string, string> = { HTTPS_PROXY: "http://127.0.0.1:9" };
   for (const pair of instruction("ENV").split(" ")) {
     const [name, value] = pair.split("=");
@@ -290,7 +290,7 @@ async function build(folder: string): Promise<Record<string, string>> {
   return env;
 }
 
-Deno.test("what the Dockerfile copies and runs is enough to serve from, without writing there", async () => {
+Deno.test("what the Dockerfile copies and runs is enough to serve from a read-only folder", async () => {
   await using folder = await makeFolder();
   const env = await build(folder.path);
   for (const module of ["main.ts", "child.ts"]) {
@@ -312,11 +312,11 @@ Deno.test("what the Dockerfile copies and runs is enough to serve from, without 
   const log = await serve(inside([...ENTRYPOINT.slice(2), ...CMD]), env, async () => {
     assertEquals(await check(), 0);
   });
-  // Nothing but the log: no word about a cache that cannot be written.
+  // Log lines only: no complaint about a cache that cannot be written.
   for (const line of log.trim().split("\n")) assertMatch(line, /^\d{4}-\d\d-\d\dT|^child \d+ /);
 });
 
-Deno.test("the image's ports, user and signal are those of the program", () => {
+Deno.test("the image's ports, user and signal match the program", () => {
   const { port, statusPort } = settingsOf([...optionsIn(ENTRYPOINT), ...CMD]);
   assertEquals(instruction("EXPOSE"), `${port} ${statusPort}`);
   assert(HEALTHCHECK.join(" ").includes(`:${statusPort}/healthz`));
@@ -325,7 +325,7 @@ Deno.test("the image's ports, user and signal are those of the program", () => {
   assertEquals(instruction("STOPSIGNAL"), "SIGTERM");
 });
 
-Deno.test("the numbers for Kubernetes agree with each other and with the program", async () => {
+Deno.test("the Kubernetes manifest agrees with itself and the program", async () => {
   const documents = parseAll(KUBERNETES);
   const [deployment, service, autoscaler, budget] = documents;
   assertEquals(documents.length, 4);
@@ -361,7 +361,7 @@ Deno.test("the numbers for Kubernetes agree with each other and with the program
   assertEquals(container.livenessProbe.httpGet, { path: "/healthz", port: "status" });
   assertEquals(container.readinessProbe.httpGet, { path: "/readyz", port: "status" });
   assertEquals(metadata.annotations["prometheus.io/port"], `${statusPort}`);
-  // The kubelet and Prometheus come from outside the pod.
+  // The kubelet and Prometheus connect from outside the pod.
   assertEquals(parseCommandLine(container.args).status?.hostname, "0.0.0.0");
 
   const [sleep, seconds] = container.lifecycle.preStop.exec.command;
@@ -396,7 +396,7 @@ Deno.test("the numbers for Kubernetes agree with each other and with the program
   assertEquals(pods.metric.name, "spawnd_connections_active");
 });
 
-Deno.test("the metric that the autoscaler asks for is one that the server has", async () => {
+Deno.test("the server exports the metric that the autoscaler uses", async () => {
   const port = freePort();
   await using spawnd = await Spawnd.start("--status", `${port}`);
   using _conn = await spawnd.connect();
@@ -406,7 +406,7 @@ Deno.test("the metric that the autoscaler asks for is one that the server has", 
   assertMatch(metrics, new RegExp(`^# TYPE ${name} gauge\\n${name} 1$`, "m"));
 });
 
-Deno.test("the commands in deploy/README.md can be given as they stand", async () => {
+Deno.test("the commands in deploy/README.md match the files beside it", async () => {
   const commands = [...README.matchAll(/^ {4}(\S.*)$/gm)].map((match) => match[1]!.split(" "));
   const commandsOf = (...start: string[]) =>
     commands.filter((words) => start.every((word, index) => words[index] === word));

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { ask, childrenOf, receiveAll, Spawnd, text, until } from "./_spawnd.ts";
 
-/** What a program of a user in a terminal session would not expect: it was started by such a server. */
+/** Variables that a server inherits if, for example, tcpserver has started it. */
 const INHERITED = {
   PROTO: "TCP",
   TCPLOCALHOST: "front",
@@ -16,7 +16,7 @@ const INHERITED = {
 };
 const PRINT = "env | grep -E '^(PROTO|TCP|REMOTE_)' | sort";
 
-/** The variables about the client that a child has, and the client's own address. */
+/** The client variables of a child, and the two addresses of its connection. */
 async function environmentOf(
   spawnd: Spawnd,
 ): Promise<[Record<string, string>, Deno.NetAddr, Deno.NetAddr]> {
@@ -30,7 +30,7 @@ async function environmentOf(
   ];
 }
 
-Deno.test("a cold child has the classic environment, and none of what its server inherited", async () => {
+Deno.test("a cold child has the classic environment, not what its server inherited", async () => {
   await using spawnd = await Spawnd.startIn(INHERITED, "--", "sh", "-c", PRINT);
   const [environment, client, server] = await environmentOf(spawnd);
   assertEquals(environment, {
@@ -47,7 +47,7 @@ Deno.test("a cold child has the classic environment, and none of what its server
   });
 });
 
-Deno.test("a warm child knows nobody, not even whom its server inherited", async () => {
+Deno.test("a warm child's client variables are empty, inherited ones too", async () => {
   await using spawnd = await Spawnd.startIn(
     INHERITED,
     ...["--warm", "1", "--", "sh", "-c", `cat >/dev/null; ${PRINT}`],
@@ -58,7 +58,7 @@ Deno.test("a warm child knows nobody, not even whom its server inherited", async
   assertEquals(environment, Object.fromEntries(Object.keys(INHERITED).map((name) => [name, ""])));
 });
 
-Deno.test("an IPv6 client is told as one", async () => {
+Deno.test("an IPv6 client's address reaches the child", async () => {
   await using spawnd = await Spawnd.start("--host", "::1", "--", "sh", "-c", PRINT);
   using conn = await Deno.connect({ hostname: "::1", port: spawnd.port });
   await conn.closeWrite();
@@ -70,12 +70,12 @@ Deno.test("an IPv6 client is told as one", async () => {
   ]);
 });
 
-/** A test that only root can run. */
+/** Declares a test that only root can run. */
 function testAsRoot(name: string, fn: () => Promise<void>): void {
   Deno.test({ name: `${name} (needs root)`, ignore: Deno.uid() !== 0, fn });
 }
 
-testAsRoot("--uid and --gid are the children's only user and group", async () => {
+testAsRoot("children have only the user and group of --uid and --gid", async () => {
   for (const warm of ["0", "1"]) {
     await using spawnd = await Spawnd.start(
       ...["--uid", "65534", "--gid", "65533", "--warm", warm],
@@ -85,8 +85,8 @@ testAsRoot("--uid and --gid are the children's only user and group", async () =>
   }
 });
 
-testAsRoot("warm children of the counter service have that group too", async () => {
-  // Another user need not be able to read where this test lies, so only the group is another one.
+testAsRoot("warm children of the counter service have the --gid too", async () => {
+  // Another user might not be able to read the sources, so only the group differs.
   await using spawnd = await Spawnd.start("--uid", "0", "--gid", "65534");
   assertEquals((await ask(spawnd.port, "hello")).length, 256);
   await spawnd.record({ message: "open", start: "warm" });
@@ -98,7 +98,7 @@ testAsRoot("warm children of the counter service have that group too", async () 
 
 for (const handler of [[], ["--", "cat"]]) {
   const name = handler.at(-1) ?? "counter";
-  testAsRoot(`without the right to another user, ${name} is one line at start`, async () => {
+  testAsRoot(`without the right to change user, ${name} fails with one line`, async () => {
     const { code, stderr } = await new Deno.Command("setpriv", {
       args: [
         ...["--bounding-set=-setuid,-setgid", Deno.execPath(), "run", "--allow-net", "--allow-run"],

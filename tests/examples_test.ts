@@ -1,5 +1,5 @@
 /**
- * The examples, started as their README starts them.
+ * The examples, started with the commands in their README.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
@@ -20,7 +20,7 @@ import {
 const ROOT = new URL("../", import.meta.url).pathname;
 const README = await Deno.readTextFile(`${ROOT}examples/README.md`);
 
-/** What the README serves, in its order. */
+/** The handlers that the README serves, in its order. */
 const HANDLERS = [
   "examples/echo.ts",
   "examples/guess.ts",
@@ -30,16 +30,16 @@ const HANDLERS = [
   "examples/challenge.sh",
 ] as const;
 
-/** `text` without what breaks a command into lines, in Markdown or in a comment. */
+/** Joins commands that are broken into lines, in Markdown or in a comment. */
 function joinLines(text: string): string {
   return text.replaceAll(/\\\n[ #*]*/g, "");
 }
 
-/** The commands by which the README starts a server, each in one line. */
+/** The README's commands that start a server, each on one line. */
 const COMMANDS = [...joinLines(README).matchAll(/^ {4}(deno run .*main\.ts.*)$/gm)]
   .map((match) => match[1]!);
 
-/** Starts a server by the README's command, with what has to be another thing here replaced. */
+/** Starts a server with the README's command, after some replacements. */
 async function start(
   handler: typeof HANDLERS[number],
   replacements: Record<string, string> = {},
@@ -54,7 +54,7 @@ async function start(
   return await Spawnd.start(...words.map((word) => word.replace(/^examples\//, `${ROOT}$&`)));
 }
 
-/** What the README shows a client of this handler to ask, and to be answered. */
+/** The question and the answer that the README shows for this handler. */
 function dialogue(handler: typeof HANDLERS[number]): { question: string; answer: string } {
   const section = README.split("\n## ").find((section) => section.includes(handler))!;
   const [, question, answer] = /^ {4}\$ echo '?(.*?)'? \| nc -N 127\.0\.0\.1 9527\n((?: {4}.*\n)*)/m
@@ -68,7 +68,7 @@ async function receiveLine(conn: Deno.Conn): Promise<string> {
   return line.trimEnd();
 }
 
-/** How many bytes a process has read, from whatever it reads (Linux: proc(5)). */
+/** How many bytes a process has read, from any descriptor (Linux: proc(5)). */
 function bytesReadBy(pid: number): number {
   return Number(/^rchar: (\d+)$/m.exec(Deno.readTextFileSync(`/proc/${pid}/io`))![1]);
 }
@@ -79,7 +79,7 @@ async function childOf(conn: Deno.TcpConn, spawnd: Spawnd): Promise<number> {
   return Number((await spawnd.record({ message: "open", client })).pid);
 }
 
-/** Sends `pieces`, each when the child has read the one before. */
+/** Sends `pieces`, each after the child has read the previous one. */
 async function sendApart(conn: Deno.TcpConn, spawnd: Spawnd, pieces: string[]): Promise<void> {
   const pid = await childOf(conn, spawnd);
   await untilSteady("the child to have started", () => bytesReadBy(pid));
@@ -90,24 +90,24 @@ async function sendApart(conn: Deno.TcpConn, spawnd: Spawnd, pieces: string[]): 
   }
 }
 
-Deno.test("the examples' README starts what is tested here, and nothing else", () => {
+Deno.test("the examples' README starts exactly what is tested here", () => {
   assertEquals(
     COMMANDS.map((command) => HANDLERS.filter((handler) => command.includes(handler))),
     HANDLERS.map((handler) => [handler]),
   );
 });
 
-Deno.test("every example is in the README, and begins with the command that is there", async () => {
+Deno.test("every example is in the README, and its header has the same command", async () => {
   for await (const { name } of Deno.readDir(`${ROOT}examples`)) {
     if (name === "README.md") continue;
     assert(README.includes(`[${name}](${name})`), `the README has no link to ${name}`);
     const source = joinLines(await Deno.readTextFile(`${ROOT}examples/${name}`));
     const command = COMMANDS.find((command) => command.includes(`examples/${name}`));
-    assert(command && source.includes(`     ${command}\n`), `${name} is started otherwise`);
+    assert(command && source.includes(`     ${command}\n`), `${name} has another command`);
   }
 });
 
-Deno.test("echo.ts gives back what it gets, byte for byte", async () => {
+Deno.test("echo.ts sends back what it gets, byte for byte", async () => {
   await using spawnd = await start("examples/echo.ts");
   const { question, answer } = dialogue("examples/echo.ts");
   assertEquals(text(await ask(spawnd.port, question)), answer);
@@ -118,7 +118,7 @@ Deno.test("echo.ts gives back what it gets, byte for byte", async () => {
 });
 
 for (const handler of ["examples/echo.ts", "examples/whoami.ts"] as const) {
-  Deno.test(`${handler} makes no fuss about a client that leaves in the middle`, async () => {
+  Deno.test(`${handler} exits quietly when its client leaves midway`, async () => {
     await using spawnd = await start(handler);
     const conn = await spawnd.connect();
     const sending = send(conn, new Uint8Array(32 * 1024 * 1024)).catch(() => {}); // cut short
@@ -135,7 +135,7 @@ const GREETING = "I have a number from 1 to 100 in mind. Which one?";
 const PLEASE = "Please say a whole number from 1 to 100.";
 const NO_MORE = /^No more: it was (\d+)\. Tries: (\d+)\. Goodbye\.$/;
 
-/** What guess.ts answers to all of `input`, line by line, between its greeting and its goodbye. */
+/** Plays guess.ts with `input`; returns its answers between greeting and goodbye. */
 async function askGame(spawnd: Spawnd, input: string | Uint8Array) {
   const lines = text(await ask(spawnd.port, input)).split("\n");
   assertEquals([lines.shift(), lines.pop()], [GREETING, ""]);
@@ -144,10 +144,10 @@ async function askGame(spawnd: Spawnd, input: string | Uint8Array) {
 }
 
 for (const [name, end] of [["LF", "\n"], ["CRLF", "\r\n"]] as const) {
-  Deno.test(`guess.ts is won by halving, with lines that end in ${name}`, async () => {
+  Deno.test(`guess.ts is won by halving, with ${name} line ends`, async () => {
     await using spawnd = await start("examples/guess.ts");
     using conn = await spawnd.connect();
-    assertEquals(await receiveLine(conn), GREETING); // before it was sent anything
+    assertEquals(await receiveLine(conn), GREETING); // before it is sent anything
     let [low, high, tries, answer] = [1, 100, 0, ""];
     while (!answer.startsWith("Yes")) {
       assert(low <= high, "no number is left");
@@ -166,7 +166,7 @@ for (const [name, end] of [["LF", "\n"], ["CRLF", "\r\n"]] as const) {
   });
 }
 
-Deno.test("guess.ts has another number for every game, and tells it at the end of input", async () => {
+Deno.test("guess.ts picks a new number for every game, and reveals it at end of input", async () => {
   await using spawnd = await start("examples/guess.ts");
   const games = await Promise.all(Array.from({ length: 8 }, () => askGame(spawnd, "")));
   for (const { answers, number, tries } of games) {
@@ -176,7 +176,7 @@ Deno.test("guess.ts has another number for every game, and tells it at the end o
   assert(new Set(games.map(({ number }) => number)).size > 1, "always the same number");
 });
 
-Deno.test("guess.ts asks again for what is no number of the game, and does not count it", async () => {
+Deno.test("guess.ts asks again after an invalid guess, and does not count it", async () => {
   await using spawnd = await start("examples/guess.ts");
   const bad = ["", "abc", "0", "101", "-7", "3.5", "1 2", "Infinity", "NaN", "\0", "\u{1f600}"];
   const game = await askGame(spawnd, bad.map((line) => `${line}\n`).join(""));
@@ -185,18 +185,18 @@ Deno.test("guess.ts asks again for what is no number of the game, and does not c
   assertEquals([binary.answers, binary.tries], [[PLEASE], 0]);
 });
 
-Deno.test("guess.ts takes lines in pieces, several in one, and a last one without an end", async () => {
+Deno.test("guess.ts takes lines in pieces, several in one, and a last one without LF", async () => {
   await using spawnd = await start("examples/guess.ts");
   using conn = await spawnd.connect();
   assertEquals(await receiveLine(conn), GREETING);
-  // Every one of these is too large, and every piece of one is not.
+  // Every line is out of range, but none of the pieces alone would be.
   await sendApart(conn, spawnd, ["1", "0", "1\r", "\n", "102\n10", "3\n10", "4"]);
   await conn.closeWrite();
   for (let line = 1; line <= 4; line++) assertEquals(await receiveLine(conn), PLEASE);
   assertMatch(await receiveLine(conn), NO_MORE);
 });
 
-Deno.test("guess.ts keeps little of a line without end, and plays on", async () => {
+Deno.test("guess.ts keeps little of an endless line, and plays on", async () => {
   await using spawnd = await start("examples/guess.ts");
   using conn = await spawnd.connect();
   assertEquals(await receiveLine(conn), GREETING);
@@ -211,13 +211,13 @@ Deno.test("guess.ts keeps little of a line without end, and plays on", async () 
   assertMatch(await receiveLine(conn), NO_MORE);
 });
 
-Deno.test("whoami.ts tells a client who it is, before it says a word, then echoes", async () => {
+Deno.test("whoami.ts tells a client its address before any input, then echoes", async () => {
   await using spawnd = await start("examples/whoami.ts");
   using conn = await spawnd.connect();
   const greeting = `You are 127.0.0.1, port ${conn.localAddr.port}.`;
   assertEquals(await receiveLine(conn), greeting);
   await spawnd.record({ message: "open", start: "warm" });
-  const header = "PROXY TCP4 192.0.2.1 198.51.100.7 54321 443\r\n"; // nobody takes a second one
+  const header = "PROXY TCP4 192.0.2.1 198.51.100.7 54321 443\r\n"; // a second header is ordinary input
   await send(conn, header);
   await conn.closeWrite();
   assertEquals(text(await receiveAll(conn)), header);
@@ -229,7 +229,7 @@ Deno.test("whoami.ts tells a client who it is, before it says a word, then echoe
   assertEquals(text(await ask(spawnd.port, question)).replace(port, ""), answer.replace(port, ""));
 });
 
-Deno.test("whoami.ts tells the client that a proxy in front speaks for", async () => {
+Deno.test("whoami.ts names the client behind a proxy", async () => {
   const proxy = "--accept-proxy 127.0.0.1 --send-proxy 1";
   await using spawnd = await start("examples/whoami.ts", { "--send-proxy 1": proxy });
   const header = "PROXY TCP6 2001:db8::1 2001:db8::2 54321 443\r\n";
@@ -239,18 +239,18 @@ Deno.test("whoami.ts tells the client that a proxy in front speaks for", async (
   );
 });
 
-/** Headers, and what whoami.ts makes of them. */
+/** Headers, and how whoami.ts greets their clients. */
 const HEADERS = {
   "PROXY TCP4 192.0.2.1 198.51.100.7 54321 443\r\n": "You are 192.0.2.1, port 54321.\n",
   "PROXY TCP6 2001:db8::1 2001:db8::2 54321 443\r\n": "You are 2001:db8::1, port 54321.\n",
   "PROXY UNKNOWN\r\n": "I cannot tell who you are.\n",
   [`PROXY UNKNOWN${" ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".repeat(2)} 65535 65535\r\n`]:
-    "I cannot tell who you are.\n", // the longest there can be
+    "I cannot tell who you are.\n", // the longest possible
 };
 
-Deno.test("whoami.ts reads a header in pieces, and in one piece with what follows", async () => {
+Deno.test("whoami.ts reads a header in pieces, or together with what follows", async () => {
   for (const [header, greeting] of Object.entries(HEADERS)) {
-    // Here it is the client that sends the header, and can choose it.
+    // Without --send-proxy the client can send any header itself.
     await using spawnd = await start("examples/whoami.ts", { "--send-proxy 1 ": "" });
     assertEquals(text(await ask(spawnd.port, `${header}\nhello\n`)), `${greeting}\nhello\n`);
     await spawnd.record({ message: "end", exit: 0 });
@@ -262,7 +262,7 @@ Deno.test("whoami.ts reads a header in pieces, and in one piece with what follow
   }
 });
 
-Deno.test("whoami.ts gives up on what is no header, and waits for no more than the longest", async () => {
+Deno.test("whoami.ts gives up on a bad header, and waits for no more than the longest", async () => {
   for (const junk of ["GET / HTTP/1.1\r\n", "PROXY TCP4 x\r\n", "PROXY ".padEnd(107, "x")]) {
     await using spawnd = await start("examples/whoami.ts", { "--send-proxy 1 ": "" });
     using conn = await spawnd.connect();
@@ -277,14 +277,14 @@ Deno.test("whoami.ts gives up on what is no header, and waits for no more than t
   }
 });
 
-Deno.test("whoami.ts says nothing when it was kept warm for nobody", async () => {
+Deno.test("an idle whoami.ts prints nothing when it is stopped", async () => {
   await using spawnd = await start("examples/whoami.ts");
   await until("warm children", async () => (await spawnd.status()).warm);
   assertEquals((await spawnd.stop()).code, 0);
   assertEquals(spawnd.lines, []);
 });
 
-/** Runs git, far from the configuration of whoever runs the tests. */
+/** Runs git, isolated from the configuration of the user and the machine. */
 async function git(...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("git", {
     args: ["-c", "user.name=Test", "-c", "user.email=test@example.org", ...args],
@@ -294,7 +294,7 @@ async function git(...args: string[]): Promise<string> {
   return text(stdout).trim();
 }
 
-testWith("git", "git", "git daemon serves a repository, to read and not to write", async () => {
+testWith("git", "git", "git daemon serves a repository read-only", async () => {
   const base = await Deno.makeTempDir();
   const repository = `${base}/project.git`;
   assert(README.includes("git init --bare /srv/git/project.git\n"));
@@ -321,7 +321,7 @@ testWith("git", "git", "git daemon serves a repository, to read and not to write
 testWith(
   "busybox",
   "busybox",
-  "busybox httpd serves files to an HTTP client, a request a connection",
+  "busybox httpd serves files over HTTP, one request per connection",
   async () => {
     const folder = await Deno.makeTempDir();
     const page = "<!doctype html><title>hello</title>\n".repeat(10_000);
@@ -349,7 +349,7 @@ function startChallenge(replacements: Record<string, string> = {}): Promise<Spaw
   return start("examples/challenge.sh", replacements);
 }
 
-/** Connects, and sees that the challenge answers. */
+/** Connects, and checks that the challenge answers. */
 async function connectChallenge(spawnd: Spawnd): Promise<Deno.TcpConn> {
   const conn = await spawnd.connect();
   await send(conn, "6*7\n");
@@ -360,7 +360,7 @@ async function connectChallenge(spawnd: Spawnd): Promise<Deno.TcpConn> {
 testWith(
   "busybox",
   "busybox",
-  "challenge.sh runs the program within limits, and without the server's environment",
+  "challenge.sh runs the program with limits and without the server's environment",
   async () => {
     await using spawnd = await startChallenge();
     const { question, answer } = dialogue("examples/challenge.sh");
@@ -386,7 +386,7 @@ testWith(
 testWith(
   "busybox",
   "busybox",
-  "a player's errors are told to the player, and to nobody else",
+  "a player's error messages reach that player only",
   async () => {
     await using spawnd = await startChallenge();
     assertMatch(text(await ask(spawnd.port, "1/0\n")), /zero/);
@@ -398,7 +398,7 @@ testWith(
 testWith(
   "busybox",
   "busybox",
-  "a challenge that burns its CPU time is killed, and the other player plays on",
+  "a challenge that exceeds its CPU time is killed, while another goes on",
   async () => {
     await using spawnd = await startChallenge();
     using other = await connectChallenge(spawnd);
@@ -417,7 +417,7 @@ testWith(
 testWith(
   "busybox",
   "busybox",
-  "a player who only waits is out after the session timeout",
+  "an idle player is disconnected after the session timeout",
   async () => {
     await using spawnd = await startChallenge({ "--session-timeout 300": "--session-timeout 1" });
     using conn = await connectChallenge(spawnd);

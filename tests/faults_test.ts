@@ -1,6 +1,6 @@
 /**
- * What goes wrong around a server: no descriptors left, signals in the middle, and every kind of end
- * many times over. Nothing may leak, spin, flood or be lost.
+ * Faults around a server: no descriptors left, signals at any time, and every kind of end many times
+ * over. Nothing may leak, spin, flood the log or get lost.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -24,7 +24,7 @@ import {
   within,
 } from "./_spawnd.ts";
 
-/** Seconds of processor time a process has used so far (Linux: proc(5), with 100 ticks a second). */
+/** Processor time that a process has used, in seconds (Linux: proc(5), with 100 ticks a second). */
 function processorSecondsOf(pid: number): number {
   const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/^.*\) /, "").split(" ");
   return (Number(fields[11]) + Number(fields[12])) / 100;
@@ -43,10 +43,10 @@ for (const [what, options, message] of OUT_OF_DESCRIPTORS) {
   testWith(
     "prlimit",
     "util-linux",
-    `without descriptors for ${what} it neither ends nor spins, and recovers`,
+    `without descriptors for ${what} it neither exits nor spins, and recovers`,
     async () => {
       await using spawnd = await Spawnd.start(...options, "--", "cat");
-      await ask(spawnd.port, "the first"); // whatever is opened once is open now
+      await ask(spawnd.port, "the first"); // what the server opens once is open from here on
       const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
       const before = await descriptors();
       await limitDescriptors(spawnd, 60);
@@ -76,7 +76,7 @@ for (const [what, options, message] of OUT_OF_DESCRIPTORS) {
   );
 }
 
-Deno.test("SIGTERM among idle, active, waiting and handshaking clients loses none of them", async () => {
+Deno.test("SIGTERM loses no idle, active, waiting or handshaking client", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "2", "--accept-proxy", "127.0.0.1", "--handshake-timeout", "1"],
     ...["--", "sh", "-c", "cat; sleep 0.3; echo bye"],
@@ -114,7 +114,7 @@ Deno.test("SIGTERM among idle, active, waiting and handshaking clients loses non
   assert(!children.some(isAlive));
 });
 
-Deno.test("after the drain timeout those who wait and shake hands are cut too", async () => {
+Deno.test("after the drain timeout waiting and handshaking clients are cut too", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "1", "--accept-proxy", "127.0.0.1", "--drain-timeout", "0.3"],
     ...["--kill-timeout", "0.2", "--queue-timeout", "60", "--refusal", "closing\n", "--", "cat"],
@@ -138,7 +138,7 @@ Deno.test("after the drain timeout those who wait and shake hands are cut too", 
   assertEquals(error, "the server is shutting down");
 });
 
-Deno.test("clients that had connected before SIGTERM are served, though nobody had accepted them", async () => {
+Deno.test("clients still in the backlog at SIGTERM are served", async () => {
   await using spawnd = await Spawnd.start("--", "cat");
   spawnd.kill("SIGSTOP");
   const asking = Array.from({ length: 50 }, (_, i) => ask(spawnd.port, `question ${i}`));
@@ -159,7 +159,7 @@ Deno.test("clients that had connected before SIGTERM are served, though nobody h
   assertEquals((await spawnd.ended()).code, 0);
 });
 
-Deno.test("SIGTERM when nobody more can wait refuses those in the backlog, and resets none", async () => {
+Deno.test("SIGTERM with a full queue refuses the clients in the backlog without a reset", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "1", "--queue", "1", "--refusal", "closing", "--", "cat"],
   );
@@ -182,7 +182,7 @@ Deno.test("SIGTERM when nobody more can wait refuses those in the backlog, and r
   assertEquals((await spawnd.ended()).code, 0);
 });
 
-Deno.test("SIGTERM under load: every session that was open completes its exchange", async () => {
+Deno.test("SIGTERM under load lets every open session complete its exchange", async () => {
   await using spawnd = await Spawnd.start();
   let [answers, isOver] = [0, false];
   const client = async () => {
@@ -192,7 +192,7 @@ Deno.test("SIGTERM under load: every session that was open completes its exchang
       answers++;
     }
   };
-  // Who connects in the instant of closing is refused or reset; whoever was let in is in the log.
+  // A client may be refused or reset if it connects while the listener closes; the log has the rest.
   const clients = Promise.allSettled(Array.from({ length: 12 }, client));
   await until("some answers", () => answers > 50);
   const children = childrenOf(spawnd.pid);
@@ -208,7 +208,7 @@ Deno.test("SIGTERM under load: every session that was open completes its exchang
   assert(!children.some(isAlive));
 });
 
-Deno.test("5,000 connections that end in every way there is leave nothing behind", async () => {
+Deno.test("5,000 connections that end in every possible way leave nothing behind", async () => {
   const program = await Deno.makeTempFile();
   const script = "#!/bin/sh\nexec cat\n";
   await Deno.writeTextFile(program, script);
@@ -262,26 +262,26 @@ Deno.test("5,000 connections that end in every way there is leave nothing behind
   let next = 0;
   const client = async () => {
     for (let i = next++; i < 5000; i = next++) {
-      await ways[i % ways.length]!(i).catch(() => {}); // reset, refused, or served: all is well
+      await ways[i % ways.length]!(i).catch(() => {}); // reset, refused or served: all are fine
     }
   };
   await within("5,000 clients", Promise.all(Array.from({ length: 16 }, client)), 100_000);
 
-  const isAtRest = async () => {
+  const isIdle = async () => {
     const { active, waiting } = await spawnd.status();
     return active === 0 && waiting === 0 && childrenOf(spawnd.pid).length === 0;
   };
-  await until("it to be at rest", isAtRest);
+  await until("it to be idle", isIdle);
   assertEquals(await descriptors(), before);
   const status = await spawnd.status();
   assertAddsUp(status);
-  for (const way of ["served", "failed", "denied", "busy", "handshake"]) {
-    assert(Number(status[way]) > 0, `${way} did not happen`);
+  for (const outcome of ["served", "failed", "denied", "busy", "handshake"]) {
+    assert(Number(status[outcome]) > 0, `${outcome} did not happen`);
   }
   for (const reason of ["client-closed", "client-reset", "idle-timeout"]) {
     assert(spawnd.records({ message: "end", reason }).length > 0, `${reason} did not happen`);
   }
-  // Every source has its place again.
+  // Every source can connect again.
   for (let i = 0; i < 50; i++) {
     assertEquals(text(await ask(spawnd.port, `${from(i)}x`)), "x");
     const { served } = status;

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Spawnd, testWith, text } from "./_spawnd.ts";
 
-/** Runs git, far from the configuration of whoever runs the tests. */
+/** Runs git, isolated from the configuration of the user and the machine. */
 async function git(...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("git", {
     args: ["-c", "user.name=Test", "-c", "user.email=test@example.org", ...args],
@@ -11,14 +11,14 @@ async function git(...args: string[]): Promise<string> {
   return text(stdout).trim();
 }
 
-testWith("git", "git", "a repository of 10 MB is cloned through git daemon --inetd", async () => {
+testWith("git", "git", "a 10 MB repository is cloned through git daemon --inetd", async () => {
   const base = await Deno.makeTempDir();
   const repository = `${base}/repository`;
   await git("init", "--quiet", repository);
   for (let file = 0; file < 10; file++) {
     const random = new Uint8Array(1024 * 1024);
     for (let offset = 0; offset < random.length; offset += 65536) {
-      crypto.getRandomValues(random.subarray(offset, offset + 65536)); // its limit a call
+      crypto.getRandomValues(random.subarray(offset, offset + 65536)); // its limit per call
     }
     await Deno.writeFile(`${repository}/${file}`, random);
   }

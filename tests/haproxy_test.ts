@@ -12,7 +12,7 @@ function freePort(): number {
 testWith(
   "haproxy",
   "haproxy",
-  "behind HAProxy a server is drained under load, and not one exchange is lost",
+  "behind HAProxy a server drains under load without losing an exchange",
   async () => {
     const servers = await Promise.all(
       [1, 2].map(() => Spawnd.start("--accept-proxy", "127.0.0.1", "--stderr", "null")),
@@ -53,18 +53,18 @@ testWith(
 
       const admin = await Deno.connect({ transport: "unix", path: `${config}.sock` });
       await send(admin, "set server spawnd/one state drain\n");
-      await receiveAll(admin); // it ends when it has been done
+      await receiveAll(admin); // ends once the command has run
       admin.close();
       assertEquals((await one.stop()).code, 0);
       const { accepted, served: complete, left } = await one.record({ message: "stopped" });
       assertEquals(Number(complete) + Number(left ?? 0), accepted);
       const before = served(two);
-      await until("the other to go on", () => served(two) > before + 50);
+      await until("the other server to go on", () => served(two) > before + 50);
       isOver = true;
       await within("the clients", clients);
       assert(exchanges > 100);
 
-      // HAProxy's own port would be another one.
+      // The client's own port, not HAProxy's.
       using conn = await connect();
       const { port: ownPort } = conn.localAddr;
       await send(conn, "hello");

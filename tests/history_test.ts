@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { History, LONGEST_HISTORY } from "../lib/status/history.ts";
 
-Deno.test("a history has a value a second of each kind", () => {
+Deno.test("a history has one value of each kind per second", () => {
   const history = new History();
   history.sample({ active: 1, accepted: 3 });
   for (const seconds of [0.5, 0.001, 0.002]) history.answered(seconds);
@@ -14,7 +14,7 @@ Deno.test("a history has a value a second of each kind", () => {
   });
 });
 
-Deno.test("a history forgets what is older than five minutes", () => {
+Deno.test("a history forgets values older than five minutes", () => {
   const history = new History();
   for (let second = 1; second <= LONGEST_HISTORY + 2; second++) {
     history.answered(second);

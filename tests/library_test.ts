@@ -74,7 +74,7 @@ Deno.test("Server.listen() rejects with what a caller can act on, and leaves not
     () => Server.listen({ handler: commandHandler("no-such-program"), ...listen }),
     HandlerError,
   );
-  assertEquals(error.message, 'Cannot start "no-such-program": no such program');
+  assertEquals(error.message, 'Cannot start "no-such-program": no such program, or not executable');
   await assertRejects(
     () => Server.listen({ handler: moduleHandler("/no/such.ts"), ...listen }),
     HandlerError,

@@ -1,6 +1,6 @@
 /**
- * Who may come in, seen from outside: the waiting room, the limits of a source, the address rules,
- * and what a refused client gets.
+ * Admission seen from outside: the queue, the limits of a source, the address rules, and what a
+ * refused client gets.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -20,7 +20,7 @@ import {
   within,
 } from "./_spawnd.ts";
 
-/** Connects, and sees that it is served. */
+/** Connects, and checks that the connection is served. */
 async function connectServed(spawnd: Spawnd): Promise<Deno.TcpConn> {
   const conn = await spawnd.connect();
   await send(conn, "x");
@@ -28,13 +28,13 @@ async function connectServed(spawnd: Spawnd): Promise<Deno.TcpConn> {
   return conn;
 }
 
-/** Connects, and gives what a refused client is sent. */
+/** Connects, and returns what a refused client is sent. */
 async function connectRefused(spawnd: Spawnd): Promise<string> {
   using conn = await spawnd.connect();
   return text(await receiveAll(conn));
 }
 
-Deno.test("at the limit a client waits, and is served when another one leaves", async () => {
+Deno.test("at the limit a client waits, and is served when another leaves", async () => {
   await using spawnd = await Spawnd.start("--max-connections", "2", "--", "cat");
   using first = await connectServed(spawnd);
   using second = await connectServed(spawnd);
@@ -43,13 +43,13 @@ Deno.test("at the limit a client waits, and is served when another one leaves", 
   await spawnd.record({ message: "waiting", id: 3 });
   const { active, waiting } = await spawnd.status();
   assertEquals([active, waiting, childrenOf(spawnd.pid).length], [2, 1, 2]);
-  await send(second, "y"); // those who are served do not notice
+  await send(second, "y"); // served clients are not affected
   await receive(second, 1);
   first.close();
   assertEquals(text(await receive(third, 5)), "hello");
 });
 
-Deno.test("clients that wait are served in the order of coming", async () => {
+Deno.test("waiting clients are served in order of arrival", async () => {
   await using spawnd = await Spawnd.start("--max-connections", "1", "--", "cat");
   const first = await connectServed(spawnd);
   const asking: Promise<unknown>[] = [];
@@ -64,13 +64,13 @@ Deno.test("clients that wait are served in the order of coming", async () => {
   assertEquals(order, [1, 2, 3, 4, 5, 6, 7]);
 });
 
-Deno.test("who has waited for the queue timeout is refused, with a text and a clean end", async () => {
+Deno.test("after the queue timeout a client gets the refusal text and a clean close", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "1", "--queue-timeout", "1", "--refusal", "try later\n", "--", "cat"],
   );
   using _first = await connectServed(spawnd);
   using second = await spawnd.connect();
-  await send(second, new Uint8Array(10_000)); // which nobody reads, and which must not reset it
+  await send(second, new Uint8Array(10_000)); // stays unread, and must not cause a reset
   const began = performance.now();
   assertEquals(text(await receiveAll(second)), "try later\n");
   const seconds = (performance.now() - began) / 1000;
@@ -79,7 +79,7 @@ Deno.test("who has waited for the queue timeout is refused, with a text and a cl
   assertEquals(childrenOf(spawnd.pid).length, 1);
 });
 
-Deno.test("a client that leaves while it waits frees its place at once", async () => {
+Deno.test("a waiting client that leaves frees its place at once", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "1", "--queue", "2", "--queue-timeout", "60"],
     ...["--log-level", "debug", "--", "cat"],
@@ -103,7 +103,7 @@ Deno.test("a client that leaves while it waits frees its place at once", async (
   assertEquals(spawnd.records({ message: "open" }).map(({ id }) => id), [1, 4]);
 });
 
-Deno.test("a client that has asked and ended its input waits for its answer", async () => {
+Deno.test("a waiting client that has half-closed still gets its answer", async () => {
   await using spawnd = await Spawnd.start("--max-connections", "1", "--", "cat");
   using first = await connectServed(spawnd);
   const question = "a question that is longer than one buffer ".repeat(1000);
@@ -113,7 +113,7 @@ Deno.test("a client that has asked and ended its input waits for its answer", as
   assertEquals(text(await answer), question);
 });
 
-Deno.test("a client that leaves when its turn has come has had its turn", async () => {
+Deno.test("a served client that leaves frees its slot when its child ends", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "1", "--kill-timeout", "1", "--", "sh", "-c", "cat; sleep 0.3"],
   );
@@ -125,7 +125,7 @@ Deno.test("a client that leaves when its turn has come has had its turn", async 
   await spawnd.record({ message: "open", id: 2 });
   using third = await spawnd.connect();
   await spawnd.record({ message: "waiting", id: 3 });
-  second.close(); // its child goes on for a while, and so does its slot
+  second.close(); // its child runs on for a while and keeps the slot
   await spawnd.record({ message: "open", id: 3 });
   const order = spawnd.log.map(({ message, id }) => `${message} ${id}`);
   assert(order.indexOf("end 2") < order.indexOf("open 3"), `${order}`);
@@ -134,7 +134,7 @@ Deno.test("a client that leaves when its turn has come has had its turn", async 
   assertEquals((await spawnd.status()).left, undefined);
 });
 
-Deno.test("when nobody more can wait, the backlog holds the rest", async () => {
+Deno.test("when the queue is full, the backlog holds the rest", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "1", "--queue", "1", "--", "cat"],
   );
@@ -161,7 +161,7 @@ Deno.test("without a queue a client is refused at once", async () => {
   assertEquals((await spawnd.status()).busy, 2);
 });
 
-Deno.test("the limit holds exactly under a burst, and everybody is served in the end", async () => {
+Deno.test("the limit holds exactly under a burst, and every client is served", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "5", "--queue", "200", "--queue-timeout", "60"],
     ...["--", "sh", "-c", "echo ready; cat"],
@@ -186,7 +186,7 @@ Deno.test("the limit holds exactly under a burst, and everybody is served in the
   }
 });
 
-Deno.test("the third connection of a source is refused without a child, others are served", async () => {
+Deno.test("a source's third connection is refused without a child, others are served", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-per-source", "2", "--refusal", "too many", "--", "cat"],
   );
@@ -205,11 +205,11 @@ Deno.test("the third connection of a source is refused without a child, others a
   await spawnd.record({ message: "open", id: 4 });
   assertEquals(spawnd.records({ message: "open" }).length, 3);
   first.close();
-  const isLetIn = async () => text(await ask(spawnd.port, "x")) === "x";
-  await until("the place to be usable", isLetIn, 1000);
+  const isAdmitted = async () => text(await ask(spawnd.port, "x")) === "x";
+  await until("the place to be free", isAdmitted, 1000);
 });
 
-Deno.test("a source that comes too often is refused, and let in again in time", async () => {
+Deno.test("a source over its rate is refused, and admitted again later", async () => {
   await using spawnd = await Spawnd.start(
     ...["--rate-per-source", "3/0.6", "--refusal", "slowly", "--", "cat"],
   );
@@ -218,11 +218,11 @@ Deno.test("a source that comes too often is refused, and let in again in time", 
   assertEquals(answers.slice(0, 3), ["hello", "hello", "hello"]);
   assert(answers.slice(3).includes("slowly"), `${answers}`);
   await spawnd.record({ message: "refused", reason: "source-rate" });
-  const again = async () => text(await ask(spawnd.port, "hello")) === "hello";
-  await until("it to be let in", again, 1000);
+  const isServed = async () => text(await ask(spawnd.port, "hello")) === "hello";
+  await until("it to be admitted", isServed, 1000);
 });
 
-Deno.test("deny wins over allow, and with any allow all else is denied", async () => {
+Deno.test("deny wins over allow, and an allow list denies all others", async () => {
   const cases: [options: string[], isServed: boolean][] = [
     [["--deny", "127.0.0.0/8"], false],
     [["--deny", "10.0.0.0/8", "--deny", "::/0"], true],
@@ -237,7 +237,7 @@ Deno.test("deny wins over allow, and with any allow all else is denied", async (
   }
 });
 
-Deno.test("an IPv4 client of an IPv6 socket is the IPv4 client it is", async () => {
+Deno.test("an IPv4 client of an IPv6 socket is matched as IPv4", async () => {
   await using spawnd = await Spawnd.start("--host", "::", "--deny", "127.0.0.1", "--", "cat");
   assertEquals(text(await ask(spawnd.port, "hello")), "");
   const { client } = await spawnd.record({ message: "refused", reason: "denied" });

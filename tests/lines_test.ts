@@ -6,13 +6,13 @@ async function linesOf(...chunks: string[]): Promise<string[]> {
   return await Array.fromAsync(lines(stream));
 }
 
-Deno.test("lines are found whatever pieces they come in", async () => {
+Deno.test("lines are found however the input is split", async () => {
   assertEquals(await linesOf("a\nb", "b\r", "\n\nc"), ["a", "bb", "", "c"]);
   assertEquals(await linesOf("a\n"), ["a"]);
   assertEquals(await linesOf(), []);
 });
 
-Deno.test("a line without an end does not pile up in memory", async () => {
+Deno.test("an endless line does not pile up in memory", async () => {
   const found = await linesOf(...Array<string>(100).fill("x".repeat(1000)));
   assertEquals(found.join("").length, 100_000);
   assertEquals(Math.max(...found.map((line) => line.length)), 5000);

@@ -12,16 +12,16 @@ import {
   within,
 } from "./_spawnd.ts";
 
-Deno.test("2,000 short connections leave descriptors and children where they were", async () => {
+Deno.test("2,000 short connections leak no descriptors or children", async () => {
   await using spawnd = await Spawnd.start("--warm", "4", "--", "cat");
-  const isAtRest = () => {
+  const isIdle = () => {
     const children = childrenOf(spawnd.pid);
     return children.length === 4 && children.every(waitsForInput);
   };
-  await until("four warm children", isAtRest);
-  await ask(spawnd.port, "the first"); // whatever is opened once is open now
+  await until("four warm children", isIdle);
+  await ask(spawnd.port, "the first"); // what the server opens once is open from here on
   await spawnd.record({ message: "end" });
-  await until("four warm children again", isAtRest);
+  await until("four warm children again", isIdle);
   const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
   const before = await descriptors();
   let next = 0;
@@ -33,7 +33,7 @@ Deno.test("2,000 short connections leave descriptors and children where they wer
     }
   };
   await within("2,000 connections", Promise.all(Array.from({ length: 8 }, client)), 60_000);
-  await until("four warm children at the end", isAtRest);
+  await until("four warm children at the end", isIdle);
   assertEquals(await descriptors(), before);
   spawnd.kill("SIGTERM");
   assertEquals((await spawnd.ended()).code, 0);

@@ -10,7 +10,7 @@ import {
   within,
 } from "./_spawnd.ts";
 
-/** Runs `sh -c script` behind a server with text lines in its log; the lines of one connection. */
+/** Serves one connection with `sh -c script`; returns the server's log as text lines. */
 async function textLog(script: string, ...options: string[]): Promise<string[]> {
   await using spawnd = await Spawnd.start(
     "--log-format",
@@ -29,7 +29,7 @@ async function textLog(script: string, ...options: string[]): Promise<string[]> 
 
 const TIME = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`;
 
-Deno.test("a connection is one line when it opens and one record when it ends", async () => {
+Deno.test("a connection is logged once when it opens and once when it ends", async () => {
   const lines = await textLog("cat; exit 7");
   const facts = String.raw`id=1 client=127\.0\.0\.1:\d+ pid=\d+`;
   assertEquals(lines.length, 5);
@@ -48,7 +48,7 @@ Deno.test("a connection is one line when it opens and one record when it ends", 
   assertMatch(lines[4]!, new RegExp(`^${TIME} info  stopped accepted=1 served=1 failed=0 cut=0$`));
 });
 
-/** The last words of the lines that a program has logged until it was killed. */
+/** The last word of each line that a program logged before it was killed. */
 async function loggedBy(body: string): Promise<(string | undefined)[]> {
   const program = `
     import { configureLog, log } from "${new URL("../lib/base/log.ts", import.meta.url)}";
@@ -65,14 +65,14 @@ async function loggedBy(body: string): Promise<(string | undefined)[]> {
   return text(stderr).trim().split("\n").map((line) => line.split(" ").at(-1));
 }
 
-Deno.test("a line is written a moment later, a warning at once with what came before it", async () => {
+Deno.test("a line is written after a moment, a warning at once with all lines before it", async () => {
   const warned = `log.info("first"); log.warn("second"); log.info("too-late");`;
   assertEquals(await loggedBy(warned), ["first", "second"]);
   const waited = `log.info("in-time"); await new Promise((resolve) => setTimeout(resolve, 100));`;
   assertEquals(await loggedBy(waited), ["in-time"]);
 });
 
-Deno.test("JSON lines carry the same facts, as values", async () => {
+Deno.test("JSON lines carry the same facts as values", async () => {
   await using spawnd = await Spawnd.start("--", "cat");
   await ask(spawnd.port, "hello");
   const open = await spawnd.record({ message: "open" });
@@ -83,13 +83,13 @@ Deno.test("JSON lines carry the same facts, as values", async () => {
   assertMatch(String(end["@timestamp"]), new RegExp(`^${TIME}$`));
 });
 
-Deno.test("--log-level leaves out what is less important", async () => {
+Deno.test("--log-level leaves out less important records", async () => {
   assertEquals(await levelsAt("info"), ["INFO", "WARN"]);
   assertEquals(await levelsAt("warn"), ["WARN"]);
   assertEquals(await levelsAt("error"), []);
 });
 
-/** The levels in the log of a server that has something to warn of. */
+/** The levels in the log of a server that logs a warning. */
 async function levelsAt(level: string): Promise<unknown[]> {
   await using spawnd = await Spawnd.start(
     "--log-level",
@@ -99,12 +99,12 @@ async function levelsAt(level: string): Promise<unknown[]> {
     "--",
     "cat",
   );
-  await ask(spawnd.port, ""); // is refused, which is a warning
+  await ask(spawnd.port, ""); // refused, which is a warning
   await spawnd.stop();
   return [...new Set(spawnd.log.map(({ level }) => level))].sort();
 }
 
-Deno.test("there is no colour unless the log goes to a terminal", async () => {
+Deno.test("the log has no colour except on a terminal", async () => {
   for (const line of await textLog("cat")) assert(!line.includes("\x1b"), line);
 });
 
@@ -130,7 +130,7 @@ testWith("script", "bsdutils", "a terminal gets colour, unless NO_COLOR is set",
         }
       }
     };
-    await within("the end of what the terminal shows", reading());
+    await within("the end of the terminal's output", reading());
     assertEquals((await terminal.status).code, 0);
     assertMatch(output, /listening address=/);
     assertEquals(output.includes("\x1b["), coloured, output);
@@ -146,7 +146,7 @@ Deno.test("a child's stderr goes where --stderr says", async () => {
   assertMatch(logged[0]!, new RegExp(`^${TIME} info  stderr id=1 pid=\\d+ line=told$`));
 });
 
-Deno.test("what a child prints for its client can neither forge a line nor reach the terminal", async () => {
+Deno.test("a child's stderr can neither forge a log line nor control the terminal", async () => {
   await using spawnd = await Spawnd.start(
     "--log-format",
     "text",
@@ -171,7 +171,7 @@ Deno.test("what a child prints for its client can neither forge a line nor reach
   assert(lines[1]!.endsWith(String.raw`line="b=\"c\""`), lines[1]);
 });
 
-Deno.test("the same in JSON lines", async () => {
+Deno.test("a child's stderr cannot forge a JSON line", async () => {
   await using spawnd = await Spawnd.start("--stderr", "log", "--", "sh", "-c", "cat >&2");
   const forged = '\x1b[2J\x9b\x07"}{"@timestamp":1\u202e';
   await ask(spawnd.port, forged);
@@ -179,7 +179,7 @@ Deno.test("the same in JSON lines", async () => {
   assertEquals(line, forged);
 });
 
-Deno.test("a child that prints without end and without lines does not fill the memory", async () => {
+Deno.test("endless stderr without line breaks does not fill the memory", async () => {
   await using spawnd = await Spawnd.start(
     ..."--stderr log --log-level warn -- sh -c".split(" "),
     "head -c 50000000 /dev/zero >&2; echo done",
@@ -189,7 +189,7 @@ Deno.test("a child that prints without end and without lines does not fill the m
   assert(Number(peak) < 200_000, `${peak} kB`);
 });
 
-Deno.test("a flood of warnings is cut short and counted", async () => {
+Deno.test("a flood of warnings is limited and counted", async () => {
   const program = await Deno.makeTempFile();
   await Deno.writeTextFile(program, "#!/bin/sh\n");
   await Deno.chmod(program, 0o755);
@@ -210,7 +210,7 @@ Deno.test("a flood of warnings is cut short and counted", async () => {
   assertEquals(Object.keys(summary).sort(), ["@timestamp", "level", "logger", "message"]);
 });
 
-Deno.test("a client that resets at once is one record, not a warning", async () => {
+Deno.test("a client that resets at once is recorded without a warning", async () => {
   await using spawnd = await Spawnd.start("--log-level", "debug", "--", "cat");
   const reset = await connectToReset(spawnd.port);
   await spawnd.record({ message: "open" });
@@ -220,7 +220,7 @@ Deno.test("a client that resets at once is one record, not a warning", async () 
   assertEquals(spawnd.records({ level: "WARN" }), []);
 });
 
-Deno.test("a server whose log nobody reads any more goes on to serve", async () => {
+Deno.test("a server whose log is no longer read keeps serving", async () => {
   const server = new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-net", "--allow-run", "main.ts", "--host", "127.0.0.1", "--port", "0"],
     cwd: new URL("../", import.meta.url),

@@ -1,6 +1,6 @@
 /**
- * The lesson in docs/model.md: whatever it refers to is there, its picture is one, and the traps
- * that no other test shows are shown here.
+ * The lesson in docs/model.md: everything it refers to exists, its picture is valid, and the traps
+ * that no other test covers are tested here.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -21,7 +21,7 @@ const DOCS = new URL("docs/", ROOT);
 const MODEL = await Deno.readTextFile(new URL("model.md", DOCS));
 const PICTURE = await Deno.readTextFile(new URL("model.svg", DOCS));
 
-/** Whether a formatted file declares `name`, or a class `Class` and in it `member`. */
+/** Whether a formatted source declares `name`; for `Class.member`, a member of that class. */
 function declares(source: string, identifier: string): boolean {
   const [name, member] = identifier.split(".");
   const declaration = `^(?:[a-z]+ )+${name}\\b`;
@@ -32,7 +32,7 @@ function declares(source: string, identifier: string): boolean {
 
 const TEST = /\b(?:Deno\.test|test\w+)\(\s*(?:"[^"\n]*",\s*)*(["`])([^\n]+?)\1,\s*(?:async )?\(/g;
 
-/** Whether a file has a test of this name; `${…}` in one stands for a string of the same file. */
+/** Whether a source has a test of this name; a `${…}` in it stands for any string of the source. */
 function hasTest(source: string, name: string): boolean {
   return [...source.matchAll(TEST)].some(([, , declared]) => {
     const pattern = declared!.split(/\$\{\w+\}/).map(RegExp.escape).join("(.+)");
@@ -44,9 +44,9 @@ function hasTest(source: string, name: string): boolean {
 const LINK = /\[([^\]]+)\]\(([^)\s]+)\)/g;
 
 /**
- * The references of a document that lead nowhere. A link labelled with code is to an identifier of
- * that file; one to a test file, labelled with words, is to a test; any other is to a file. A word
- * that looks like a path of a file is one from the root of the repository.
+ * The broken references in a document. A link labelled with code refers to an identifier in that
+ * file; a link to a test file that is labelled with words, to a test; any other link, to the file. A
+ * word that looks like a file's path is relative to the root of the repository.
  */
 async function deadReferences(markdown: string): Promise<string[]> {
   const dead: string[] = [];
@@ -69,11 +69,11 @@ async function deadReferences(markdown: string): Promise<string[]> {
   return dead;
 }
 
-Deno.test("docs/model.md refers to files, names and tests that are there", async () => {
+Deno.test("docs/model.md refers to files, names and tests that exist", async () => {
   assertEquals(await deadReferences(MODEL), []);
 });
 
-Deno.test("every trap in docs/model.md has its wrong C and its test", () => {
+Deno.test("every trap in docs/model.md has faulty C code and a test", () => {
   const [, chapter] = /^## The traps.*?\n(.*?)^## /ms.exec(MODEL)!;
   const traps = chapter!.split(/^### /m).slice(1);
   assert(traps.length >= 9, `${traps.length} traps`);
@@ -83,11 +83,11 @@ Deno.test("every trap in docs/model.md has its wrong C and its test", () => {
   assertEquals(incomplete, []);
 });
 
-Deno.test("a reference that leads nowhere is found", async () => {
+Deno.test("a broken reference is found", async () => {
   const good = [
     "[`Server`](../lib/server/server.ts) [`Server.#accept`](../lib/server/server.ts) bench/fork_server.c",
     "[`reap`](../bench/fork_server.c) [`LINGER_MS`](../lib/net/connection.ts) [there](model.svg)",
-    "[a client that says nothing gets nothing](../tests/counter_test.ts) /tmp/of_yours.ts",
+    "[a client that sends nothing gets nothing](../tests/counter_test.ts) /tmp/of_yours.ts",
     "[SIGINT ends an idle server with exit code 0 and no child left](../tests/signals_test.ts)",
   ];
   assertEquals(await deadReferences(good.join("\n")), []);
@@ -98,8 +98,8 @@ Deno.test("a reference that leads nowhere is found", async () => {
     "[`Server.#accept`](../lib/net/listener.ts)",
     "[`saved`](../bench/fork_server.c)",
     "[the server](../lib/server/servers.ts)",
-    "[a client that says nothing gets](../tests/counter_test.ts)",
-    "[a client that says nothing gets nothing](../tests/relay_test.ts)",
+    "[a client that sends nothing gets](../tests/counter_test.ts)",
+    "[a client that sends nothing gets nothing](../tests/relay_test.ts)",
     "[SIGHUP ends an idle server with exit code 0 and no child left](../tests/signals_test.ts)",
     "`lib/server/servers.ts`",
     "    deno run servers.ts",
@@ -109,7 +109,7 @@ Deno.test("a reference that leads nowhere is found", async () => {
   }
 });
 
-/** What keeps a text from being a picture that stands alone. */
+/** Why an SVG is not well-formed, self-contained or legible. */
 function faultsIn(svg: string): string[] {
   const faults: string[] = [];
   const open: string[] = [];
@@ -120,21 +120,21 @@ function faultsIn(svg: string): string[] {
     return "";
   });
   if (open.length > 0) faults.push(`<${open.at(-1)}> is not closed`);
-  if (/[<>]/.test(rest)) faults.push("a tag that is none");
+  if (/[<>]/.test(rest)) faults.push("a stray < or >");
   if (/&(?!\w+;)/.test(svg)) faults.push("a bare &");
   if (/href|src=|@import|url\((?!#)|<(?:script|image|foreignObject)\b/.test(svg)) {
-    faults.push("something from elsewhere");
+    faults.push("an external resource");
   }
   for (const [, id] of svg.matchAll(/url\(#([^)]*)\)/g)) {
     if (!svg.includes(` id="${id}"`)) faults.push(`no element ${id}`);
   }
   for (const [, size] of svg.matchAll(/(\d+)px/g)) {
-    if (Number(size) < 12) faults.push(`letters of ${size} px`);
+    if (Number(size) < 12) faults.push(`text of ${size} px`);
   }
   return faults;
 }
 
-Deno.test("docs/model.svg is well-formed, stands alone, and is made for light and dark", () => {
+Deno.test("docs/model.svg is well-formed and self-contained, for light and dark", () => {
   assertEquals(faultsIn(PICTURE), []);
   const [root] = /^<svg [^>]*>/.exec(PICTURE)!;
   assert(/ role="img"/.test(root) && / aria-label="[^"]{20,}"/.test(root), root);
@@ -142,7 +142,7 @@ Deno.test("docs/model.svg is well-formed, stands alone, and is made for light an
   assert(MODEL.includes("](model.svg)"));
 });
 
-Deno.test("a picture that is broken or needs something from elsewhere is found", () => {
+Deno.test("a picture that is broken or loads an external resource is found", () => {
   assertEquals(faultsIn('<svg a="b"><!-- < --><g/><text>1 &lt; 2</text></svg>'), []);
   const broken = [
     "<svg><g></svg>",
@@ -158,7 +158,7 @@ Deno.test("a picture that is broken or needs something from elsewhere is found",
   for (const svg of broken) assert(faultsIn(svg).length > 0, svg);
 });
 
-/** Connects, and sees that it is served. */
+/** Connects, and checks that the connection is served. */
 async function connectServed(spawnd: Spawnd): Promise<Deno.TcpConn> {
   const conn = await spawnd.connect();
   await send(conn, "x");
@@ -166,68 +166,68 @@ async function connectServed(spawnd: Spawnd): Promise<Deno.TcpConn> {
   return conn;
 }
 
-Deno.test("a child that ends while another one lives is reaped, and the server goes on", async () => {
+Deno.test("a child that exits while another lives is reaped, and the server goes on", async () => {
   await using spawnd = await Spawnd.start("--", "cat");
   using _lasting = await connectServed(spawnd);
   const children = childrenOf(spawnd.pid);
   assertEquals(text(await ask(spawnd.port, "one")), "one");
-  await until("the other one to be reaped", () => childrenOf(spawnd.pid).length === 1);
+  await until("the other child to be reaped", () => childrenOf(spawnd.pid).length === 1);
   assertEquals(childrenOf(spawnd.pid), children);
   assertEquals(text(await ask(spawnd.port, "two")), "two");
 });
 
-Deno.test("children that end all at once, while the server cannot look, are all reaped", async () => {
+Deno.test("children that exit together while the server is stopped are all reaped", async () => {
   await using spawnd = await Spawnd.start("--", "cat");
   const conns = await Promise.all(Array.from({ length: 20 }, () => connectServed(spawnd)));
   const children = childrenOf(spawnd.pid);
   spawnd.kill("SIGSTOP");
   for (const child of children) Deno.kill(child, "SIGKILL");
-  await until("their end", () => !children.some(isAlive));
-  assertEquals(childrenOf(spawnd.pid).length, 20, "zombies, and one pending SIGCHLD for all");
+  await until("them to exit", () => !children.some(isAlive));
+  assertEquals(childrenOf(spawnd.pid).length, 20, "all zombies, with one pending SIGCHLD");
   spawnd.kill("SIGCONT");
-  await until("all to be reaped", () => childrenOf(spawnd.pid).length === 0);
+  await until("all of them to be reaped", () => childrenOf(spawnd.pid).length === 0);
   for (const conn of conns) conn.close();
   const reaped = () => spawnd.records({ message: "end", exit: "SIGKILL" }).length === 20;
   await until("twenty records", reaped);
 });
 
-/** What a process has open, by descriptor (Linux: proc(5)). */
+/** The open files of a process, by descriptor (Linux: proc(5)). */
 function filesOf(pid: number): [descriptor: string, file: string][] {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].flatMap(({ name }) => {
     try {
       return [[name, Deno.readLinkSync(`/proc/${pid}/fd/${name}`)]];
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return []; // closed meanwhile
+      if (error instanceof Deno.errors.NotFound) return []; // closed in the meantime
       throw error;
     }
   });
 }
 
-Deno.test("a child has the ends of its own two pipes, and nothing else that its server has", async () => {
+Deno.test("a child inherits its own two pipes and nothing else from its server", async () => {
   await using spawnd = await Spawnd.start("--", "cat");
   using first = await connectServed(spawnd);
   using _second = await connectServed(spawnd);
   const files = new Set(filesOf(spawnd.pid).map(([, file]) => file));
-  for (const [, file] of filesOf(Deno.pid)) files.delete(file); // what all inherit
+  for (const [, file] of filesOf(Deno.pid)) files.delete(file); // inherited by every process here
   for (const child of childrenOf(spawnd.pid)) {
     const shared = filesOf(child).filter(([, file]) => files.has(file));
     assertEquals(shared.map(([descriptor]) => descriptor), ["0", "1"]);
   }
   await first.closeWrite();
-  assertEquals(text(await receiveAll(first)), "", "its input ends, though a child came later");
+  assertEquals(text(await receiveAll(first)), "", "its input ends although a later child runs");
 });
 
-Deno.test("a client that does not read what its child writes holds up nobody else", async () => {
+Deno.test("a client that does not read its child's output delays no other client", async () => {
   await using spawnd = await Spawnd.start(
     ...["--", "sh", "-c", `read -r count; exec head -c "$count" /dev/zero`],
   );
   using slow = await spawnd.connect();
   await send(slow, "100000000\n");
   const { pid } = await spawnd.record({ message: "open" });
-  const isHeldBack = () => /pipe_write$/.test(Deno.readTextFileSync(`/proc/${pid}/wchan`));
-  await until("its child to be held back", isHeldBack);
+  const isBlocked = () => /pipe_write$/.test(Deno.readTextFileSync(`/proc/${pid}/wchan`));
+  await until("its child to block", isBlocked);
   for (let client = 0; client < 5; client++) {
     assertEquals((await ask(spawnd.port, "1000\n")).length, 1000);
   }
-  assert(isHeldBack());
+  assert(isBlocked());
 });

@@ -1,7 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { isModule } from "../lib/child/handler.ts";
-import { parseCommandLine, usage, UsageError } from "../lib/cli/options.ts";
-import { DEFAULTS, RANGES, resolveSettings } from "../lib/server/settings.ts";
+import { COMMAND_OPTIONS, parseCommandLine, UsageError } from "../lib/cli/command_line.ts";
+import { defaultOf, usage } from "../lib/cli/usage.ts";
+import { type Option, OPTIONS, THEMES } from "../lib/server/options.ts";
+import { resolveSettings } from "../lib/server/settings.ts";
+
+const ALL_OPTIONS: Option[] = [...Object.values(OPTIONS), ...Object.values(COMMAND_OPTIONS)];
 
 /** The message of the usage error that a command line is. */
 function complaint(...args: string[]): string {
@@ -12,7 +16,10 @@ Deno.test("without arguments it is the counter service with the defaults", () =>
   const { server, logLevel, logFormat, show } = parseCommandLine([]);
   assertEquals([logLevel, logFormat, show], ["info", "text", undefined]);
   const { handler, ...settings } = resolveSettings(server);
-  assertEquals<unknown>(settings, { ...DEFAULTS, warm: 8 });
+  const defaults = Object.entries<Option>(OPTIONS)
+    .filter(([, option]) => option.default !== undefined)
+    .map(([key, option]) => [key, option.default]);
+  assertEquals<unknown>(settings, { ...Object.fromEntries(defaults), warm: 8 });
   assertEquals(handler.name, "counter");
 });
 
@@ -199,14 +206,14 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
 });
 
 Deno.test("an option that cannot be without or with another one is named", () => {
-  assertEquals(complaint("--cert", "c"), "--cert is of no use without --key");
-  assertEquals(complaint("--key", "k"), "--key is of no use without --cert");
-  assertEquals(complaint("--uid", "1"), "--uid is of no use without --gid");
+  assertEquals(complaint("--cert", "c"), "--cert requires --key");
+  assertEquals(complaint("--key", "k"), "--key requires --cert");
+  assertEquals(complaint("--uid", "1"), "--uid requires --gid");
   const { handler } = parseCommandLine([]).server;
   for (
     const options of [{ uid: 1 }, { cert: "c" }]
   ) {
-    assertThrows(() => resolveSettings({ handler, ...options }), RangeError, "must ");
+    assertThrows(() => resolveSettings({ handler, ...options }), RangeError, " requires ");
   }
 });
 
@@ -233,23 +240,63 @@ Deno.test("help and version are asked for in every usual way", () => {
   assertEquals(parseCommandLine(["--version"]).show, "version");
 });
 
-Deno.test("the usage text fits a terminal and names every option with its default", () => {
-  for (const line of usage().split("\n")) assert(line.length <= 80, line);
-  assert(/--port N .*\(9527\)/.test(usage()));
-  assert(/--eof-timeout SECONDS .*\(30\)/.test(usage()));
-  assert(/--stderr WORD .*inherit, log or null \(inherit\)/.test(usage()));
+Deno.test("the usage text fits a terminal, and every option is in it with all its facts", () => {
+  for (const line of usage().split("\n")) {
+    assert(line.length <= 80 && line === line.trimEnd(), `${line}|`);
+  }
+  const entries = usage().split(/\n(?= {2}-|\n)/).map((entry) => entry.replaceAll(/\s+/g, " "));
+  for (const { name, short, argument, help, ...option } of ALL_OPTIONS) {
+    const term = ` ${short ? `-${short}, ` : ""}--${name}${argument ? ` ${argument}` : ""} ${help}`;
+    const entry = entries.find((entry) => entry.startsWith(term)) ?? "";
+    assert(entry !== "", term);
+    assertEquals(entry.includes("may be repeated"), option.repeatable ?? false, entry);
+    for (const word of [...option.needs ?? [], ...option.words ?? []]) {
+      assert(entry.includes(word), entry);
+    }
+  }
+  for (
+    const [name, end] of Object.entries({
+      "port": "TCP port; 0 takes a free one (default 9527)",
+      "eof-timeout": "0 is no limit (default 30)",
+      "stderr": "goes: inherit, log or null (default inherit)",
+      "cert": "in PEM; needs --allow-read and --key",
+    })
+  ) {
+    const entry = entries.find((entry) => entry.startsWith(` --${name} `));
+    assert(entry?.endsWith(end), entry);
+  }
 });
 
-Deno.test("the README's table of options is the usage text's", async () => {
+Deno.test("every option of a server has one theme", () => {
+  assertEquals(Object.values(THEMES).flatMap(Object.keys), Object.keys(OPTIONS));
+});
+
+Deno.test("the README's tables have every option with its argument and default", async () => {
   const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
-  const inReadme = readme.matchAll(/^\| `--([\w-]+)(?: [^`]+)?` *\|/gm).map((match) => match[1]);
-  const inUsage = usage().matchAll(/^ {2}--([\w-]+)/gm).map((match) => match[1]);
-  assertEquals([...inReadme], [...inUsage]);
+  const rows = readme.matchAll(/^\| `(?:-\w`, `)?--([\w-]+)(?: ([^`]+))?` *\| ([^|]*?) *\|/gm);
+  assertEquals(
+    [...rows].map(([, name, argument, standard]) => [name, argument, standard]),
+    ALL_OPTIONS.map((option) => [option.name, option.argument, defaultOf(option)]),
+  );
+});
+
+Deno.test("the documentation of ServerOptions has the defaults of the table", async () => {
+  const source = await Deno.readTextFile(new URL("../lib/server/options.ts", import.meta.url));
+  const documented = [...source.matchAll(/@default \{(.*)\}\n +\*\/\n +(\w+)\?: /g)];
+  assertEquals(
+    documented.map(([, standard, key]) => [key, standard]),
+    Object.entries<Option>(OPTIONS).map(([key, option]) => [
+      key,
+      key === "warm" ? "handler.warm" : String(JSON.stringify(option.default)),
+    ]),
+  );
 });
 
 Deno.test("a server option out of range is a RangeError that names it", () => {
   const { handler } = parseCommandLine([]).server;
-  for (const [name, [min, max]] of Object.entries(RANGES)) {
+  for (const [name, { range }] of Object.entries<Option>(OPTIONS)) {
+    if (range === undefined) continue;
+    const [min, max] = range;
     for (const value of [min - 1, max + 1, min + 0.5, NaN]) {
       const { message } = assertThrows(
         () => resolveSettings({ handler, gid: 1, [name]: value }),

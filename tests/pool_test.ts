@@ -22,7 +22,7 @@ class FakeWorker implements Poolable {
   readonly #exited = Promise.withResolvers<Exit>();
   readonly exited = this.#exited.promise;
 
-  constructor(readonly bornAt: number) {}
+  constructor(readonly startedAt: number) {}
 
   die(code: number, signal: string | null = null): void {
     this.exit = { code, signal };
@@ -40,8 +40,8 @@ class FakeWorker implements Poolable {
   }
 }
 
-/** A pool of `size` on a clock of its own, and the workers it has started; `born` sees each. */
-function setUp(size: number, born: (worker: FakeWorker) => void = () => {}) {
+/** A pool of `size` with a fake clock, and the workers that it has started; `onSpawn` sees each. */
+function setUp(size: number, onSpawn: (worker: FakeWorker) => void = () => {}) {
   const clock = new FakeClock();
   const workers: FakeWorker[] = [];
   const pool = new Pool<FakeWorker>({
@@ -51,36 +51,36 @@ function setUp(size: number, born: (worker: FakeWorker) => void = () => {}) {
     spawn: () => {
       const worker = new FakeWorker(clock.now());
       workers.push(worker);
-      born(worker);
+      onSpawn(worker);
       return worker;
     },
   });
-  return { clock, workers, pool, bornAt: () => workers.map(({ bornAt }) => bornAt) };
+  return { clock, workers, pool, startedAt: () => workers.map(({ startedAt }) => startedAt) };
 }
 
-Deno.test("Pool.start() starts the first at once and the others one by one", async () => {
-  const { clock, pool, bornAt } = setUp(3);
+Deno.test("Pool.start() starts one worker at once, the others one by one", async () => {
+  const { clock, pool, startedAt } = setUp(3);
   pool.start();
   assertEquals(pool.warm, 1);
-  await clock.pass(1000);
-  assertEquals(bornAt(), [0, 5, 10]);
+  await clock.advance(1000);
+  assertEquals(startedAt(), [0, 5, 10]);
 });
 
-Deno.test("Pool.take() hands out the oldest, and starts a cold one where there is none", async () => {
+Deno.test("Pool.take() hands out the oldest worker, or starts a cold one", async () => {
   const { clock, pool, workers } = setUp(2);
   pool.start();
-  await clock.pass(1000);
+  await clock.advance(1000);
   assertEquals(pool.take(), { worker: workers[0]!, warm: true });
   assertEquals(pool.take(), { worker: workers[1]!, warm: true });
   const { worker, warm } = pool.take();
   assertEquals([worker === workers[2], warm, pool.warm], [true, false, 0]);
 });
 
-Deno.test("Pool.take() never starts a warm worker in its client's way", async () => {
+Deno.test("Pool.take() starts a worker only when none is warm", async () => {
   const { clock, pool, workers } = setUp(1);
   pool.start();
   for (let arrival = 0; arrival < 50; arrival++) {
-    await clock.pass(arrival % 13);
+    await clock.advance(arrival % 13);
     const before = workers.length;
     const { warm } = pool.take();
     assertEquals(workers.length - before, warm ? 0 : 1);
@@ -88,181 +88,184 @@ Deno.test("Pool.take() never starts a warm worker in its client's way", async ()
 });
 
 Deno.test("a pool refills when arrivals pause, one at a time", async () => {
-  const { clock, pool, bornAt } = setUp(3);
+  const { clock, pool, startedAt } = setUp(3);
   pool.start();
-  await clock.pass(1000);
+  await clock.advance(1000);
   for (let arrival = 0; arrival < 3; arrival++) {
     pool.take();
-    await clock.pass(2);
+    await clock.advance(2);
   }
-  assertEquals(pool.warm, 0); // the last came at 1004
-  await clock.pass(1000);
-  assertEquals(bornAt().slice(3), [1007, 1012, 1017]);
+  assertEquals(pool.warm, 0); // the last client came at 1004
+  await clock.advance(1000);
+  assertEquals(startedAt().slice(3), [1007, 1012, 1017]);
 });
 
-Deno.test("a burst is served from the pool before anything is started again", async () => {
+Deno.test("a burst is served from the pool before the pool refills", async () => {
   const { clock, pool, workers } = setUp(64);
   pool.start();
-  await clock.pass(1000);
+  await clock.advance(1000);
   for (let arrival = 0; arrival < 64; arrival++) {
     assertEquals(pool.take().warm, true);
-    await clock.pass(0.15);
+    await clock.advance(0.15);
   }
   assertEquals(workers.length, 64);
-  await clock.pass(1000);
+  await clock.advance(1000);
   assertEquals([workers.length, pool.warm], [128, 64]);
 });
 
-Deno.test("at 50 random arrivals a second nearly all find a worker that has started, with a pool of 4", async () => {
+Deno.test("with a pool of 4, nearly all of 50 random arrivals a second find a started worker", async () => {
   const { clock, pool } = setUp(4);
   pool.start();
-  await clock.pass(1000);
+  await clock.advance(1000);
   let [state, ready] = [1, 0];
   for (let arrival = 0; arrival < 2000; arrival++) {
     state = (state * 48_271) % 2_147_483_647; // Park and Miller's generator: the same every time
-    await clock.pass(-Math.log(state / 2_147_483_647) * 20);
+    await clock.advance(-Math.log(state / 2_147_483_647) * 20);
     const { worker } = pool.take();
-    if (clock.now() - worker.bornAt >= 15) ready++; // as long as a Deno child takes to start
+    if (clock.now() - worker.startedAt >= 15) ready++; // as long as a Deno child takes to start
   }
   assert(ready > 2000 * 0.97, `${ready} of 2000`);
 });
 
-Deno.test("a pool of any size refills under arrivals that never pause, 10 ms after it fell short", async () => {
+Deno.test("a pool of any size refills under arrivals that never pause, 10 ms after it falls short", async () => {
   for (const [size, expected] of [[1, 10], [2, 5], [8, 5]] as const) {
     const { clock, pool, workers } = setUp(size);
     pool.start();
-    await clock.pass(1000);
-    const ofClients = new Set<FakeWorker>(); // started cold, for somebody who was there
+    await clock.advance(1000);
+    const cold = new Set<FakeWorker>(); // started cold, for a client
     for (let arrival = 0; arrival < 200; arrival++) {
       const { worker, warm } = pool.take();
-      if (!warm) ofClients.add(worker);
-      await clock.pass(2);
+      if (!warm) cold.add(worker);
+      await clock.advance(2);
     }
-    const refilledAt = workers.slice(size).filter((worker) => !ofClients.has(worker))
-      .map(({ bornAt }) => bornAt);
+    const refilledAt = workers.slice(size).filter((worker) => !cold.has(worker))
+      .map(({ startedAt }) => startedAt);
     assertEquals(refilledAt.slice(0, 3), [1010, 1010 + expected, 1010 + 2 * expected]);
     assert(refilledAt.length >= 400 / expected - 2, `size ${size}: ${refilledAt.length} times`);
   }
 });
 
-Deno.test("a worker that ends idle is dropped and replaced", async () => {
+Deno.test("an idle worker that exits is dropped and replaced", async () => {
   const { clock, pool, workers } = setUp(2);
   pool.start();
-  await clock.pass(60_000);
+  await clock.advance(60_000);
   workers[0]!.die(1);
   await settle();
   assertEquals([pool.warm, workers[0]!.cancelled], [1, true]);
-  await clock.pass(100);
+  await clock.advance(100);
   assertEquals([pool.warm, workers.length], [2, 3]);
   assertEquals(pool.take().worker, workers[1]!);
 });
 
-Deno.test("workers that fail at start wait 100 ms, then twice as long each time, up to 10 s", async () => {
-  const { clock, pool, bornAt } = setUp(1, (worker) => worker.die(1));
+Deno.test("failures at start back off from 100 ms, doubling up to 10 s", async () => {
+  const { clock, pool, startedAt } = setUp(1, (worker) => worker.die(1));
   pool.start();
-  await clock.pass(35_000);
-  assertEquals(bornAt(), [0, 100, 300, 700, 1500, 3100, 6300, 12_700, 22_700, 32_700]);
+  await clock.advance(35_000);
+  assertEquals(startedAt(), [0, 100, 300, 700, 1500, 3100, 6300, 12_700, 22_700, 32_700]);
 });
 
-Deno.test("after failures one worker has to stay before others follow, and the wait is short again", async () => {
+Deno.test("after failures one worker must survive before others start, and the back-off resets", async () => {
   let broken = true;
-  const { clock, pool, bornAt, workers } = setUp(2, (worker) => {
+  const { clock, pool, startedAt, workers } = setUp(2, (worker) => {
     if (broken) worker.die(1);
   });
   pool.start();
-  await clock.pass(300); // at 0, 100 and 300
+  await clock.advance(300); // at 0, 100 and 300
   broken = false;
-  await clock.pass(5000);
-  assertEquals(bornAt(), [0, 100, 300, 700, 1700]);
+  await clock.advance(5000);
+  assertEquals(startedAt(), [0, 100, 300, 700, 1700]);
   workers.at(-1)!.die(1); // long after its start: no failure
   await settle();
-  const mended = clock.now();
-  await clock.pass(100);
-  assertEquals(bornAt().at(-1), mended);
+  const exitedAt = clock.now();
+  await clock.advance(100);
+  assertEquals(startedAt().at(-1), exitedAt);
 });
 
-Deno.test("a start that is not possible waits like one that failed", async () => {
+Deno.test("a spawn that throws backs off like a failed start", async () => {
   let possible = true;
-  const { clock, pool, bornAt } = setUp(1, () => {
+  const { clock, pool, startedAt } = setUp(1, () => {
     if (!possible) throw new Deno.errors.NotFound("gone");
   });
   pool.start();
-  await clock.pass(1000);
+  await clock.advance(1000);
   possible = false;
   pool.take();
-  await clock.pass(1000);
-  assertEquals(bornAt(), [0, 1003, 1103, 1303, 1703]);
+  await clock.advance(1000);
+  assertEquals(startedAt(), [0, 1003, 1103, 1303, 1703]);
   assertThrows(() => pool.take(), Deno.errors.NotFound);
 });
 
-Deno.test("Pool.start() throws what the first start throws", () => {
+Deno.test("Pool.start() throws what the first spawn throws", () => {
   const { pool } = setUp(1, () => {
     throw new Deno.errors.NotFound("no such program");
   });
   assertThrows(() => pool.start(), Deno.errors.NotFound);
 });
 
-Deno.test("workers that exit without waiting for a client start cold from then on", async () => {
+Deno.test("once a worker exits without waiting for a client, all start cold", async () => {
   const { clock, pool, workers } = setUp(3);
   pool.start();
-  await clock.pass(20);
+  await clock.advance(20);
   workers[1]!.die(0);
-  await clock.pass(60_000);
+  await clock.advance(60_000);
   assertEquals([pool.warm, workers.length], [0, 3]);
-  assert(workers.every(({ stopped, exit }) => stopped || exit), "the others may be stale: stopped");
+  assert(
+    workers.every(({ stopped, exit }) => stopped || exit),
+    "the others may be stale, and are stopped",
+  );
   assertEquals(pool.take().warm, false);
-  await clock.pass(60_000);
+  await clock.advance(60_000);
   assertEquals(workers.length, 4);
 });
 
-Deno.test("a worker that exits by itself after a long wait is only replaced", async () => {
+Deno.test("a worker that exits after a long wait is simply replaced", async () => {
   const { clock, pool, workers } = setUp(1);
   pool.start();
-  await clock.pass(30_000);
+  await clock.advance(30_000);
   workers[0]!.die(0);
-  await clock.pass(100);
+  await clock.advance(100);
   assertEquals([pool.warm, workers.length], [1, 2]);
 });
 
-Deno.test("Pool.refresh() stops the idle workers, starts others, and gives a cold pool a new try", async () => {
+Deno.test("Pool.refresh() replaces the idle workers, and gives a cold pool another try", async () => {
   const { clock, pool, workers } = setUp(2);
   pool.start();
-  await clock.pass(1000);
+  await clock.advance(1000);
   const client = pool.take().worker;
-  await clock.pass(1000);
+  await clock.advance(1000);
   pool.refresh();
-  await clock.pass(100);
+  await clock.advance(100);
   assertEquals([pool.warm, client.stopped], [2, false]);
   assertEquals(workers.map(({ stopped }) => stopped), [false, true, true, false, false]);
-  assert(workers[1]!.cancelled, "what it held is given back");
+  assert(workers[1]!.cancelled, "its resources are released");
   workers[3]!.die(0);
-  await clock.pass(100);
+  await clock.advance(100);
   assertEquals(pool.warm, 0);
   pool.refresh();
-  await clock.pass(100);
+  await clock.advance(100);
   assertEquals(pool.warm, 2);
 });
 
-Deno.test("Pool.close() stops the idle workers, and nothing starts any more", async () => {
+Deno.test("Pool.close() stops the idle workers and starts no more", async () => {
   const { clock, pool, workers } = setUp(2);
   pool.start();
-  await clock.pass(1000);
+  await clock.advance(1000);
   pool.take();
   await pool.close();
   pool.refresh();
-  await clock.pass(60_000);
+  await clock.advance(60_000);
   assertEquals([pool.warm, workers.length, workers[1]!.stopped], [0, 2, true]);
 });
 
-Deno.test("a pool of 0 starts nothing ahead", async () => {
+Deno.test("a pool of 0 keeps nothing warm", async () => {
   const { clock, pool, workers } = setUp(0);
   pool.start();
   pool.take();
-  await clock.pass(60_000);
+  await clock.advance(60_000);
   assertEquals([pool.warm, workers.length], [0, 1]);
 });
 
-Deno.test("a warm server hands out its oldest child and starts another", async () => {
+Deno.test("--warm hands out a warm child and starts another", async () => {
   await using spawnd = await Spawnd.start("--warm", "2", "--", "sh", "-c", "echo $$; exec cat");
   await until("two warm children", () => childrenOf(spawnd.pid).length === 2);
   const warm = childrenOf(spawnd.pid);
@@ -270,7 +273,7 @@ Deno.test("a warm server hands out its oldest child and starts another", async (
   assert(warm.includes(served), `${served} is not one of ${warm}`);
   assertEquals((await spawnd.record({ message: "open" })).start, "warm");
   await until(
-    "a new one",
+    "a replacement",
     () => childrenOf(spawnd.pid).filter((pid) => pid !== served).length === 2,
   );
 });
@@ -282,14 +285,14 @@ Deno.test("a warm child that is killed is replaced", async () => {
     return children.length === 1 && children;
   });
   Deno.kill(pid!, "SIGKILL");
-  await until("another", () => {
+  await until("a replacement", () => {
     const children = childrenOf(spawnd.pid);
     return children.length === 1 && children[0] !== pid;
   });
   assertEquals(text(await ask(spawnd.port, "hello")), "hello");
 });
 
-Deno.test("a child that fails at once with --warm 4 does not become a storm, and one line says so", async () => {
+Deno.test("with --warm 4 a child that fails at once is restarted slowly, with one warning", async () => {
   const counter = await Deno.makeTempFile();
   await using spawnd = await Spawnd.start(
     "--warm",
@@ -301,27 +304,27 @@ Deno.test("a child that fails at once with --warm 4 does not become a storm, and
   );
   await spawnd.record({ level: "WARN", message: /fail at start/ });
   const begun = performance.now();
-  await until("three starts", () => Deno.readTextFileSync(counter).length >= 5);
+  await until("five starts", () => Deno.readTextFileSync(counter).length >= 5);
   const seconds = (performance.now() - begun) / 1000;
   assert(seconds > 0.25, `five starts within ${seconds} s`);
   assertEquals(spawnd.records({ level: "WARN" }).length, 1);
   await Deno.remove(counter);
 });
 
-Deno.test("a program that answers without waiting gives every client a run of its own", async () => {
+Deno.test("a program that answers without waiting runs anew for every client", async () => {
   await using spawnd = await Spawnd.start("--warm", "2", "--", "date", "+%s%N");
   await spawnd.record({ level: "WARN", message: /without waiting for its client/ });
   for (let client = 0; client < 5; client++) {
     const before = Date.now();
-    const said = Number(text(await ask(spawnd.port, ""))) / 1e6;
-    assert(said >= before - 1, `${before - said} ms old`);
+    const printedAt = Number(text(await ask(spawnd.port, ""))) / 1e6;
+    assert(printedAt >= before - 1, `${before - printedAt} ms old`);
   }
   await until("five runs", () => spawnd.records({ message: "end" }).length === 5);
   assertEquals(new Set(spawnd.records({ message: "open" }).map(({ pid }) => pid)).size, 5);
   assertEquals(spawnd.records({ level: "WARN" }).length, 1);
 });
 
-Deno.test("a greeting that comes before the client says anything reaches a client of a warm child", async () => {
+Deno.test("a greeting sent before any input reaches the client of a warm child", async () => {
   await using spawnd = await Spawnd.start(
     "--warm",
     "2",
@@ -338,7 +341,7 @@ Deno.test("a greeting that comes before the client says anything reaches a clien
   assertEquals(text(await receiveAll(conn)), "hello");
 });
 
-Deno.test("SIGHUP gives new clients new code, and leaves the old ones theirs", async () => {
+Deno.test("after SIGHUP new clients get new code, and old ones keep theirs", async () => {
   const module = await Deno.makeTempFile({ suffix: ".ts" });
   const write = (answer: string) =>
     Deno.writeTextFile(
@@ -361,7 +364,7 @@ Deno.test("SIGHUP gives new clients new code, and leaves the old ones theirs", a
   await Deno.remove(module);
 });
 
-Deno.test("a first reply from a warm Deno child is ten times faster than from a cold one", async () => {
+Deno.test("the first reply of a warm Deno child is ten times faster than a cold one's", async () => {
   const firstReply = async (spawnd: Spawnd): Promise<number> => {
     const begun = performance.now();
     using conn = await spawnd.connect();

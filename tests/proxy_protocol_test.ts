@@ -20,7 +20,7 @@ function v2(command: number, family: number, payload: number[]): Uint8Array {
   return Uint8Array.from([...SIGNATURE, command, family, ...length, ...payload]);
 }
 
-/** A source that gives these pieces, one a read. */
+/** A source that returns these pieces, one per read. */
 function sourceOf(...pieces: Uint8Array[]): Source {
   return {
     read(buffer) {
@@ -38,7 +38,7 @@ const HEADER: ProxyHeader = {
   destination: { hostname: "198.51.100.7", port: 443 },
 };
 
-/** The header in `data`, which must end exactly there. */
+/** Parses a header, which must end where `data` ends. */
 function parse(data: string | Uint8Array): ProxyHeader | undefined {
   const bytes = typeof data === "string" ? encoder.encode(data) : data;
   const parsed = parseProxyHeader(bytes);
@@ -46,11 +46,11 @@ function parse(data: string | Uint8Array): ProxyHeader | undefined {
   return parsed?.header;
 }
 
-function complaint(data: string | Uint8Array): string {
+function errorOf(data: string | Uint8Array): string {
   return assertThrows(() => parse(data), ProxyHeaderError).message;
 }
 
-Deno.test("version 1 names both ends, of either family", () => {
+Deno.test("version 1 carries both addresses, in either family", () => {
   assertEquals(parse("PROXY TCP4 192.0.2.1 198.51.100.7 54321 443\r\n"), HEADER);
   assertEquals(parse("PROXY TCP6 2001:db8::1 2001:DB8::2 0 65535\r\n"), {
     source: { hostname: "2001:db8::1", port: 0 },
@@ -59,12 +59,12 @@ Deno.test("version 1 names both ends, of either family", () => {
   assertEquals(parse("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:c633:6407 54321 443\r\n"), HEADER);
 });
 
-Deno.test("version 1 UNKNOWN says nothing, with or without addresses", () => {
+Deno.test("version 1 UNKNOWN gives no address, even if it lists some", () => {
   assertEquals(parse("PROXY UNKNOWN\r\n"), {});
   assertEquals(parse("PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n"), {});
 });
 
-Deno.test("a malformed line of version 1 is refused", () => {
+Deno.test("a malformed version 1 line is rejected", () => {
   for (
     const line of [
       "PROXY TCP4 192.0.2.1 198.51.100.7 54321\r\n",
@@ -83,20 +83,20 @@ Deno.test("a malformed line of version 1 is refused", () => {
       "PROXY \r\n",
     ]
   ) {
-    assertEquals(complaint(line), "its PROXY line is malformed", line);
+    assertEquals(errorOf(line), "the PROXY line is malformed", line);
   }
 });
 
-Deno.test("version 1 is no longer than 107 bytes", () => {
+Deno.test("version 1 is limited to 107 bytes", () => {
   const longest = `PROXY UNKNOWN ${"x".repeat(107 - 16)}\r\n`;
   assertEquals(parse(longest), {});
   assertEquals(parse(longest.slice(0, 106)), undefined);
-  const message = "its PROXY line is longer than 107 bytes";
-  assertEquals(complaint(longest.replace("x", "xx")), message);
-  assertEquals(complaint(`PROXY ${"x".repeat(101)}`), message);
+  const message = "the PROXY line is longer than 107 bytes";
+  assertEquals(errorOf(longest.replace("x", "xx")), message);
+  assertEquals(errorOf(`PROXY ${"x".repeat(101)}`), message);
 });
 
-Deno.test("version 2 names both ends, of either family, whatever extensions follow", () => {
+Deno.test("version 2 carries both addresses, in either family, whatever TLVs follow", () => {
   assertEquals(parse(v2(0x21, 0x11, TCP4)), HEADER);
   assertEquals(parse(v2(0x21, 0x11, [...TCP4, 0x04, 0, 3, 1, 2, 3])), HEADER);
   const TCP6 = [...Array(15).fill(0), 1, 0x20, 1, 0x0d, 0xb8, ...Array(12).fill(0), 0, 80, 1, 0];
@@ -109,7 +109,7 @@ Deno.test("version 2 names both ends, of either family, whatever extensions foll
   assertEquals(parse(v2(0x21, 0x21, mapped)), HEADER);
 });
 
-Deno.test("version 2 LOCAL, unspecified, UDP and Unix say nothing", () => {
+Deno.test("version 2 LOCAL, unspecified, UDP and Unix give no address", () => {
   assertEquals(parse(v2(0x20, 0x00, [])), {});
   assertEquals(parse(v2(0x20, 0x11, TCP4)), {});
   for (const family of [0x00, 0x12, 0x22]) assertEquals(parse(v2(0x21, family, TCP4)), {});
@@ -118,29 +118,29 @@ Deno.test("version 2 LOCAL, unspecified, UDP and Unix say nothing", () => {
   }
 });
 
-Deno.test("a malformed header of version 2 is refused as soon as that shows", () => {
-  const version = "its PROXY header has an unknown version or command";
-  assertEquals(complaint(v2(0x11, 0x11, TCP4).slice(0, 16)), version);
-  assertEquals(complaint(v2(0x22, 0x11, TCP4).slice(0, 16)), version);
-  const family = "its PROXY header has an unknown family";
-  assertEquals(complaint(v2(0x21, 0x41, TCP4)), family);
-  assertEquals(complaint(v2(0x21, 0x10, TCP4)), family);
-  const short = "its PROXY header is too short for its addresses";
-  assertEquals(complaint(v2(0x21, 0x11, TCP4.slice(1))), short);
-  assertEquals(complaint(v2(0x21, 0x21, Array(35).fill(0))), short);
+Deno.test("a malformed version 2 header is rejected as early as possible", () => {
+  const version = "the PROXY header has an unknown version or command";
+  assertEquals(errorOf(v2(0x11, 0x11, TCP4).slice(0, 16)), version);
+  assertEquals(errorOf(v2(0x22, 0x11, TCP4).slice(0, 16)), version);
+  const family = "the PROXY header has an unknown family";
+  assertEquals(errorOf(v2(0x21, 0x41, TCP4)), family);
+  assertEquals(errorOf(v2(0x21, 0x10, TCP4)), family);
+  const short = "the PROXY header is too short for its addresses";
+  assertEquals(errorOf(v2(0x21, 0x11, TCP4.slice(1))), short);
+  assertEquals(errorOf(v2(0x21, 0x21, Array(35).fill(0))), short);
   assertEquals(parse(v2(0x21, 0x00, Array(4080).fill(0))), {});
   assertEquals(
-    complaint(v2(0x21, 0x00, Array(4081).fill(0)).slice(0, 16)),
-    "its PROXY header is longer than 4096 bytes",
+    errorOf(v2(0x21, 0x00, Array(4081).fill(0)).slice(0, 16)),
+    "the PROXY header is longer than 4096 bytes",
   );
 });
 
-Deno.test("what begins as no header is refused at its first byte that differs", () => {
-  const message = "it does not begin with a PROXY header";
+Deno.test("input that is not a header is rejected at the first wrong byte", () => {
+  const message = "the connection does not start with a PROXY header";
   for (const data of ["G", "GET / HTTP/1.1\r\n", "PROXX", "proxy TCP4", "\r\n\r\nx", "\x16\x03"]) {
-    assertEquals(complaint(data), message, data);
+    assertEquals(errorOf(data), message, data);
   }
-  assertEquals(complaint(Uint8Array.of(...SIGNATURE.slice(0, 11), 0)), message);
+  assertEquals(errorOf(Uint8Array.of(...SIGNATURE.slice(0, 11), 0)), message);
   for (const data of ["P", "PROXY", "PROXY TCP4 192", "\r\n\r", "\r\n\r\n\0\r\nQUIT"]) {
     assertEquals(parse(data), undefined, data);
   }
@@ -154,7 +154,7 @@ const peer = fc.record({ hostname: address, port: fc.nat(65535) });
 const header = fc.oneof(fc.constant({}), fc.record({ source: peer, destination: peer }));
 const version = fc.constantFrom<1 | 2>(1, 2);
 
-Deno.test("every header that is written is read as it was, in whatever pieces it comes", async () => {
+Deno.test("every header survives formatting and reading, however it is split", async () => {
   const property = fc.asyncProperty(
     header,
     version,
@@ -182,7 +182,7 @@ Deno.test("every header that is written is read as it was, in whatever pieces it
   await fc.assert(property, { numRuns: 500 });
 });
 
-Deno.test("whatever bytes come, they are a header, the beginning of one, or refused", () => {
+Deno.test("any bytes are a header, the beginning of one, or rejected", () => {
   const junk = fc.uint8Array({ maxLength: 300 });
   const begun = fc.tuple(header, version, fc.nat(60), junk).map(([header, version, at, junk]) =>
     concat([formatProxyHeader(version, header).subarray(0, at), junk])
@@ -200,13 +200,13 @@ Deno.test("whatever bytes come, they are a header, the beginning of one, or refu
   );
 });
 
-Deno.test("an end before the header is complete is refused", async () => {
+Deno.test("end of input within a header is rejected", async () => {
   for (const data of ["", "PROXY TCP4 192"]) {
     const pieces = data ? [encoder.encode(data)] : [];
     await assertRejects(
       () => readProxyHeader(sourceOf(...pieces)),
       ProxyHeaderError,
-      "the connection ended before a PROXY header",
+      "the connection ended before the end of a PROXY header",
     );
   }
 });

@@ -1,5 +1,5 @@
 /**
- * The PROXY protocol from end to end: from a proxy to the server, and from the server to a child.
+ * The PROXY protocol end to end: from a proxy to the server, and from the server to a child.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -22,7 +22,7 @@ import {
 const encoder = new TextEncoder();
 const FROM_PROXY = ["--accept-proxy", "127.0.0.1"];
 
-/** A header that says where a client comes from. */
+/** A header for a client with this address. */
 function headerFrom(hostname: string, version = 1): Uint8Array<ArrayBuffer> {
   const destination = {
     hostname: hostname.includes(":") ? "2001:db8::2" : "198.51.100.7",
@@ -31,14 +31,14 @@ function headerFrom(hostname: string, version = 1): Uint8Array<ArrayBuffer> {
   return formatProxyHeader(version, { source: { hostname, port: 54321 }, destination });
 }
 
-/** Asks as a proxy does for its client. */
+/** Asks as a proxy would for its client. */
 async function askFor(hostname: string, spawnd: Spawnd, version = 1): Promise<string> {
   const question = concat([headerFrom(hostname, version), encoder.encode("hello")]);
   return text(await ask(spawnd.port, question));
 }
 
 for (const version of [1, 2]) {
-  Deno.test(`behind a proxy the client is the real one (version ${version})`, async () => {
+  Deno.test(`behind a proxy the real client counts (version ${version})`, async () => {
     await using spawnd = await Spawnd.start(
       ...[...FROM_PROXY, "--", "sh", "-c", "env | grep ^TCP | sort; cat"],
     );
@@ -53,7 +53,7 @@ for (const version of [1, 2]) {
   });
 }
 
-Deno.test("rules and limits are about the real client", async () => {
+Deno.test("rules and limits apply to the real client", async () => {
   await using spawnd = await Spawnd.start(
     ...[...FROM_PROXY, "--deny", "192.0.2.0/24", "--max-per-source", "1", "--refusal", "no"],
     ...["--", "cat"],
@@ -63,12 +63,12 @@ Deno.test("rules and limits are about the real client", async () => {
   using conn = await spawnd.connect();
   await send(conn, concat([headerFrom("2001:db8::1"), encoder.encode("x")]));
   await receive(conn, 1);
-  assertEquals(await askFor("2001:db8::ffff:1", spawnd), "no"); // the same network of 64 bits
+  assertEquals(await askFor("2001:db8::ffff:1", spawnd), "no"); // the same /64
   assertEquals(await askFor("2001:db8:0:1::1", spawnd), "hello");
   assertEquals(await askFor("::ffff:198.51.100.1", spawnd), "hello");
 });
 
-Deno.test("a header may come in pieces, and in one piece with what follows", async () => {
+Deno.test("a header may arrive in pieces, or together with what follows", async () => {
   await using spawnd = await Spawnd.start(...FROM_PROXY, "--", "cat");
   const body = "after the header\r\n".repeat(1000);
   for (const version of [1, 2]) {
@@ -83,7 +83,7 @@ Deno.test("a header may come in pieces, and in one piece with what follows", asy
   }
 });
 
-Deno.test("what a proxy says of nobody is about the proxy itself", async () => {
+Deno.test("a header without addresses means the proxy itself", async () => {
   await using spawnd = await Spawnd.start(...FROM_PROXY, "--", "cat");
   const local = Uint8Array.from([...formatProxyHeader(2, {}).slice(0, 12), 0x20, 0, 0, 0]);
   for (const header of [local, formatProxyHeader(1, {}), formatProxyHeader(2, {})]) {
@@ -95,7 +95,7 @@ Deno.test("what a proxy says of nobody is about the proxy itself", async () => {
   }
 });
 
-Deno.test("a proxy's client without a header is closed, and gets no child", async () => {
+Deno.test("a connection without its header is closed and gets no child", async () => {
   await using spawnd = await Spawnd.start(...FROM_PROXY, "--refusal", "no", "--", "cat");
   const junk = ["GET / HTTP/1.1\r\n", "PROXY TCP4 x\r\n", `PROXY ${"x".repeat(200)}`, "PROXY"];
   for (const question of junk) {
@@ -104,11 +104,11 @@ Deno.test("a proxy's client without a header is closed, and gets no child", asyn
   const { accepted, handshake } = await spawnd.status();
   assertEquals([accepted, handshake], [junk.length, junk.length]);
   const { error } = await spawnd.record({ message: "refused", reason: "handshake", id: 1 });
-  assertEquals(error, "it does not begin with a PROXY header");
+  assertEquals(error, "the connection does not start with a PROXY header");
   assertEquals(childrenOf(spawnd.pid), []);
 });
 
-Deno.test("a proxy that only looks whether somebody listens gets no child, and no warning", async () => {
+Deno.test("a proxy's health check gets no child and logs no warning", async () => {
   await using spawnd = await Spawnd.start(...FROM_PROXY, "--", "cat");
   assertEquals(text(await ask(spawnd.port, "")), "");
   const { accepted, left } = await spawnd.status();
@@ -117,12 +117,12 @@ Deno.test("a proxy that only looks whether somebody listens gets no child, and n
   assertEquals(spawnd.records({ level: "WARN" }), []);
 });
 
-Deno.test("from elsewhere a header is not looked for, and reaches the child", async () => {
+Deno.test("a header from an untrusted peer is passed to the child", async () => {
   await using spawnd = await Spawnd.start("--accept-proxy", "192.0.2.0/24", "--", "cat");
   assertEquals(await askFor("192.0.2.1", spawnd), `${text(headerFrom("192.0.2.1"))}hello`);
 });
 
-Deno.test("who does not finish a header is closed in time, and holds up nobody", async () => {
+Deno.test("a client that never finishes its header is closed and delays no other", async () => {
   await using spawnd = await Spawnd.start(
     ...[...FROM_PROXY, "--handshake-timeout", "0.5", "--max-connections", "1", "--", "cat"],
   );
@@ -132,7 +132,7 @@ Deno.test("who does not finish a header is closed in time, and holds up nobody",
   await send(slow[1]!, "PROXY TCP4 192");
   assertEquals(await askFor("192.0.2.1", spawnd), "hello");
   for (const conn of slow) {
-    await receiveAll(conn).catch(() => {}); // reset, where a byte had not been read
+    await receiveAll(conn).catch(() => {}); // a reset, if a byte was left unread
     conn.close();
   }
   const { error } = await spawnd.record({ message: "refused", reason: "handshake" });
@@ -142,7 +142,7 @@ Deno.test("who does not finish a header is closed in time, and holds up nobody",
 });
 
 for (const [version, warm] of [[1, 0], [1, 2], [2, 0], [2, 2]] as const) {
-  Deno.test(`a child is told its client by version ${version}, with --warm ${warm}`, async () => {
+  Deno.test(`a child is sent a version ${version} header, with --warm ${warm}`, async () => {
     await using spawnd = await Spawnd.start(
       ...["--send-proxy", `${version}`, "--warm", `${warm}`, "--", "cat"],
     );
@@ -164,7 +164,7 @@ for (const [version, warm] of [[1, 0], [1, 2], [2, 0], [2, 2]] as const) {
   });
 }
 
-Deno.test("a child is told what a proxy said", async () => {
+Deno.test("a proxy's header is passed to the child", async () => {
   await using spawnd = await Spawnd.start(...FROM_PROXY, "--send-proxy", "1", "--", "cat");
   assertEquals(
     await askFor("192.0.2.1", spawnd, 2),
@@ -172,7 +172,7 @@ Deno.test("a child is told what a proxy said", async () => {
   );
 });
 
-Deno.test("a child that is told its client and reads nothing ends as any other", async () => {
+Deno.test("a child that does not read its PROXY header ends as usual", async () => {
   await using spawnd = await Spawnd.start(
     ...["--send-proxy", "1", "--warm", "1", "--", "sh", "-c", "exec <&-; sleep 0.5; echo hi"],
   );

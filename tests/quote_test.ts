@@ -11,7 +11,7 @@ Deno.test("quoted text is one line of visible characters and spaces", () => {
   );
 });
 
-Deno.test("what is plainly visible stays as it is", () => {
+Deno.test("visible text stays as it is", () => {
   for (const text of ["hello, world", "grüße", "你好", "👋"]) {
     assertEquals(quote(text), `"${text}"`);
   }

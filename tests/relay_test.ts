@@ -7,16 +7,16 @@ import { assertSameBytes, concat } from "./_spawnd.ts";
 interface Script {
   /** What it sends, in the pieces in which it becomes available; then its output ends. */
   chunks: Uint8Array[];
-  /** Turns of the event loop that each read and each write takes, used round and round. */
+  /** Microtask turns that reads and writes take; used in a cycle. */
   delays: number[];
-  /** Reads and writes that work before one fails; none fails where it is undefined. */
+  /** Reads and writes that succeed before one fails; if undefined, none fails. */
   readsUntilFailure: number | undefined;
   writesUntilFailure: number | undefined;
-  /** Whether a read gives its answer in another `ArrayBuffer`, as a byte stream does. */
+  /** Whether a read returns its bytes in another `ArrayBuffer`, as a byte stream does. */
   transfers: boolean;
 }
 
-/** Small ones byte by byte, large ones, which are slow to make up, from a seed. */
+/** Small chunks have arbitrary bytes; large ones, slow to generate like that, come from a seed. */
 const chunk: fc.Arbitrary<Uint8Array> = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 50 }),
   fc.tuple(fc.integer({ min: 1, max: 200_000 }), fc.nat(250)).map(([length, seed]) => {
@@ -87,7 +87,7 @@ class Scripted implements Endpoint {
       this.writeFailed = true;
       throw new Error("write failed");
     }
-    // Taken only now: a pump that reads into this memory meanwhile would be found out.
+    // Copied only now, to catch a pump that reads into this memory during the write.
     this.received.push(bytes.slice());
   }
 
@@ -97,7 +97,7 @@ class Scripted implements Endpoint {
   }
 }
 
-/** What must be true of one direction, whatever happened in the other. */
+/** Asserts what must hold for one direction, whatever happened in the other. */
 function check(from: Scripted, sent: Uint8Array, to: Scripted, flow: Flow, end: string) {
   const arrived = concat(to.received);
   assertSameBytes(arrived, sent.subarray(0, arrived.length));
@@ -106,11 +106,11 @@ function check(from: Scripted, sent: Uint8Array, to: Scripted, flow: Flow, end: 
   assert(from.peak <= 64 * 1024, "memory is bounded");
   if (from.readFailed) assertEquals([end, to.closed], ["source-failed", 0]);
   else if (to.writeFailed) assertEquals([end, to.closed], ["sink-failed", 0]);
-  else assertEquals([end, to.closed, arrived.length], ["ended", 1, sent.length], "all of it");
+  else assertEquals([end, to.closed, arrived.length], ["ended", 1, sent.length], "all bytes");
   assertEquals(flow.error !== undefined, end !== "ended");
 }
 
-Deno.test("a relay carries any bytes in any pieces, both ways, as far as both sides go along", async () => {
+Deno.test("a relay carries any bytes in any pieces, both ways, until a side fails", async () => {
   await fc.assert(
     fc.asyncProperty(script, script, async (nearScript, farScript) => {
       const [near, far] = [new Scripted(nearScript), new Scripted(farScript)];
@@ -186,7 +186,7 @@ Deno.test("a pump's buffer grows while reads fill it and shrinks when they do no
   ]);
 });
 
-Deno.test("a sink that cannot be told of the end is a sink that failed", async () => {
+Deno.test("a sink that cannot be half-closed is a sink that failed", async () => {
   const flow = new Flow();
   const end = await pump(
     { read: () => Promise.resolve(null) },
@@ -196,7 +196,7 @@ Deno.test("a sink that cannot be told of the end is a sink that failed", async (
   assertEquals([end, String(flow.error)], ["sink-failed", "Error: gone"]);
 });
 
-Deno.test("discard reads to the end, or to the failure", async () => {
+Deno.test("discard() reads until the end or a failure", async () => {
   const base = { delays: [1], writesUntilFailure: undefined, transfers: false };
   const chunks = [new Uint8Array(9), new Uint8Array(9)];
   assertEquals(

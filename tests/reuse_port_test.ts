@@ -3,7 +3,7 @@ import { ask, Spawnd, text, until } from "./_spawnd.ts";
 
 const served = async (spawnd: Spawnd) => Number((await spawnd.status()).served);
 
-Deno.test("two servers with --reuse-port share the clients, and one goes on without the other", async () => {
+Deno.test("two servers with --reuse-port share the clients, and each can go on alone", async () => {
   await using first = await Spawnd.start("--reuse-port", "--", "cat");
   await using second = await Spawnd.start("--reuse-port", "--port", `${first.port}`, "--", "cat");
   const count = async () => {
@@ -18,12 +18,12 @@ Deno.test("two servers with --reuse-port share the clients, and one goes on with
   await until("twenty more", async () => await served(second) === before + 20);
 });
 
-Deno.test("without --reuse-port a port is one server's", async () => {
+Deno.test("both servers need --reuse-port to share a port", async () => {
   await using first = await Spawnd.start("--", "cat");
   await using second = Spawnd.run(
     ...["--host", "127.0.0.1", "--port", `${first.port}`, "--reuse-port", "--", "cat"],
   );
   assertEquals((await second.ended()).code, 1);
   assert(second.lines.length === 1, second.lines.join("\n"));
-  assertMatch(second.lines[0]!, /Cannot listen on 127\.0\.0\.1:\d+: the port is taken/);
+  assertMatch(second.lines[0]!, /Cannot listen on 127\.0\.0\.1:\d+: the port is in use/);
 });

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { ask, Spawnd, text } from "./_spawnd.ts";
 
-/** What a child tries that it must not be able to do; each prints how that went. */
+/** What a child must not be able to do; the child prints the outcome of each. */
 const ATTEMPTS = {
   "read a file": `Deno.readTextFileSync("/etc/passwd")`,
   "read its own source": `Deno.readTextFileSync(new URL(import.meta.url))`,
@@ -22,7 +22,7 @@ const ATTEMPTS = {
   })()`,
 };
 
-Deno.test("a module handler cannot read files, the environment, the network, or run a program", async () => {
+Deno.test("a module handler cannot use files, the environment, the network or programs", async () => {
   const module = await Deno.makeTempFile({ suffix: ".ts" });
   await Deno.writeTextFile(
     module,

@@ -11,20 +11,20 @@ import {
   until,
 } from "./_spawnd.ts";
 
-/** The children there are now; they must be gone at the end. */
-async function warmChildren(spawnd: Spawnd, count: number): Promise<number[]> {
+/** Waits until the server has `count` children, and returns them. */
+async function untilChildren(spawnd: Spawnd, count: number): Promise<number[]> {
   await until(`${count} children`, () => childrenOf(spawnd.pid).length === count);
   return childrenOf(spawnd.pid);
 }
 
-async function areGone(pids: number[]): Promise<void> {
+async function untilGone(pids: number[]): Promise<void> {
   await until("the children to be gone", () => !pids.some(isAlive), 5000);
 }
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`${signal} ends an idle server with exit code 0 and no child left`, async () => {
     await using spawnd = await Spawnd.start("--warm", "4");
-    const children = await warmChildren(spawnd, 4);
+    const children = await untilChildren(spawnd, 4);
     assertEquals((await spawnd.stop(signal)).code, 0);
     assert(!children.some(isAlive));
     assertEquals(spawnd.records({ message: "stopped" }).length, 1);
@@ -54,7 +54,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-Deno.test("after the drain timeout what is open is cut by the ladder, and the exit code is 1", async () => {
+Deno.test("after the drain timeout open connections are cut, and the exit code is 1", async () => {
   await using spawnd = await Spawnd.start(
     ...["--drain-timeout", "0.3", "--kill-timeout", "0.2", "--warm", "1"],
     ...["--", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"],
@@ -69,10 +69,10 @@ Deno.test("after the drain timeout what is open is cut by the ladder, and the ex
   const end = await spawnd.record({ message: "end" });
   assertEquals([end.exit, end.reason], ["SIGKILL", "drain-timeout"]);
   assertEquals((await spawnd.record({ message: "stopped" })).cut, 1);
-  await areGone([Number(pid)]);
+  await untilGone([Number(pid)]);
 });
 
-Deno.test("a child that is cut may still say goodbye to its client", async () => {
+Deno.test("a child that is cut can still send its last output", async () => {
   await using spawnd = await Spawnd.start(
     "--drain-timeout",
     "0",
@@ -104,16 +104,16 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
     spawnd.kill("SIGTERM");
     await spawnd.record({ message: "draining" });
     assertEquals((await spawnd.stop(signal)).code, code);
-    await areGone([Number(pid)]);
+    await untilGone([Number(pid)]);
   });
 }
 
-Deno.test("Ctrl-C, which reaches the children too, is no failure of theirs", async () => {
+Deno.test("Ctrl-C, which also reaches the children, logs no failure", async () => {
   await using spawnd = await Spawnd.start("--warm", "4");
-  const children = await warmChildren(spawnd, 4);
+  const children = await untilChildren(spawnd, 4);
   for (const child of children) Deno.kill(child, "SIGINT");
   await until(
-    "the children to be seen gone",
+    "the children to be reaped",
     () => !childrenOf(spawnd.pid).some((child) => children.includes(child)),
   );
   assertEquals((await spawnd.stop("SIGINT")).code, 0);
@@ -121,14 +121,14 @@ Deno.test("Ctrl-C, which reaches the children too, is no failure of theirs", asy
 });
 
 for (const signal of ["SIGUSR2", "SIGUSR1"] as const) {
-  Deno.test(`${signal} logs the numbers and changes nothing`, async () => {
+  Deno.test(`${signal} logs the counters and changes nothing`, async () => {
     await using spawnd = await Spawnd.start("--warm", "2", "--", "cat");
-    await warmChildren(spawnd, 2);
+    await untilChildren(spawnd, 2);
     await ask(spawnd.port, "hello");
     using conn = await spawnd.connect();
     await send(conn, "x");
     await receive(conn, 1);
-    await warmChildren(spawnd, 3);
+    await untilChildren(spawnd, 3);
     spawnd.kill(signal);
     const { active, warm, served, failed } = await spawnd.record({ message: "status" });
     assertEquals({ active, warm, served, failed }, { active: 1, warm: 2, served: 1, failed: 0 });
@@ -139,16 +139,16 @@ for (const signal of ["SIGUSR2", "SIGUSR1"] as const) {
 
 Deno.test("SIGKILL of the server leaves no child, idle or serving", async () => {
   await using spawnd = await Spawnd.start("--warm", "4");
-  await warmChildren(spawnd, 4);
+  await untilChildren(spawnd, 4);
   using conn = await spawnd.connect();
   await send(conn, "hello");
   await receive(conn, 256);
-  const children = await warmChildren(spawnd, 5);
+  const children = await untilChildren(spawnd, 5);
   spawnd.kill("SIGKILL");
-  await areGone(children);
+  await untilGone(children);
 });
 
-Deno.test("SIGTERM at any moment ends it, without a hang, a stack trace or a child left", async () => {
+Deno.test("SIGTERM at any time ends the server without a hang, stack trace or orphan", async () => {
   for (let round = 0; round < 20; round++) {
     await using spawnd = Spawnd.run(
       "--host",
@@ -174,7 +174,7 @@ Deno.test("SIGTERM at any moment ends it, without a hang, a stack trace or a chi
     for (const conn of conns) conn.close();
     const { code, signal } = await spawnd.ended();
     assert(code === 0 || signal === "SIGTERM", `exit code ${code}, signal ${signal}`);
-    await areGone(children);
+    await untilGone(children);
     const odd = spawnd.lines.filter((line) => /^\s+at |error/i.test(line));
     assertEquals(odd, []);
   }

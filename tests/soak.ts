@@ -1,8 +1,8 @@
 /**
- * The soak: two servers, one with a native program and one with a Deno module, under clients of
- * every kind for as long as one likes. At the end nothing may be lost, left or grown.
+ * The soak test: two servers, one with a native program and one with a Deno module, under clients of
+ * every kind for as long as you like. At the end nothing may have been lost, leaked or grown.
  *
- *     deno task soak 300      # seconds; 60 if none are given
+ *     deno task soak 300      # seconds; 60 by default
  *
  * @module
  */
@@ -23,7 +23,7 @@ import {
   untilSteady,
 } from "./_spawnd.ts";
 
-const CLIENTS = 10; // of each server, at once
+const CLIENTS = 10; // of each server at once
 const MB = 1024 * 1024;
 
 /** One server under test. */
@@ -32,14 +32,14 @@ interface Subject {
   readonly spawnd: Spawnd;
   /** Sends a message and checks the answer. */
   exchange(conn: Deno.Conn, message: string): Promise<void>;
-  /** What a half-closing client gets for all it sent. */
+  /** How many bytes a half-closing client gets for its question. */
   answer(question: string): number;
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** What clients do; each of them either goes as it should or rejects. */
-const WAYS: Record<string, (subject: Subject) => Promise<void>> = {
+/** The kinds of clients. Each rejects unless everything goes as it should. */
+const KINDS: Record<string, (subject: Subject) => Promise<void>> = {
   async fast({ spawnd, exchange }) {
     using conn = await spawnd.connect();
     for (let i = 0; i < 3; i++) await exchange(conn, `message ${i}`);
@@ -90,7 +90,7 @@ const WAYS: Record<string, (subject: Subject) => Promise<void>> = {
   },
 };
 
-/** How often each way is gone, of the sum of them all. */
+/** How often each kind of client is picked, relative to the others. */
 const WEIGHTS: Record<string, number> = {
   fast: 8,
   slow: 2,
@@ -103,7 +103,7 @@ const WEIGHTS: Record<string, number> = {
 
 function pick(): string {
   let left = Math.random() * Object.values(WEIGHTS).reduce((sum, weight) => sum + weight);
-  return Object.keys(WEIGHTS).find((way) => (left -= WEIGHTS[way]!) < 0)!;
+  return Object.keys(WEIGHTS).find((kind) => (left -= WEIGHTS[kind]!) < 0)!;
 }
 
 async function subjects(): Promise<Subject[]> {
@@ -134,24 +134,24 @@ async function subjects(): Promise<Subject[]> {
   ];
 }
 
-/** Runs clients against a server until the time is over; gives how often each way was gone. */
+/** Runs clients against a server until `endMs`; returns how many of each kind there were. */
 async function load(subject: Subject, endMs: number): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   const client = async () => {
     while (performance.now() < endMs) {
-      const way = pick();
-      await WAYS[way]!(subject).catch((error) => {
-        throw new Error(`${subject.name}: a ${way} client: ${error.message}`);
+      const kind = pick();
+      await KINDS[kind]!(subject).catch((error) => {
+        throw new Error(`${subject.name}: a ${kind} client: ${error.message}`);
       });
-      counts[way] = (counts[way] ?? 0) + 1;
+      counts[kind] = (counts[kind] ?? 0) + 1;
     }
   };
   await Promise.all(Array.from({ length: CLIENTS }, client));
   return counts;
 }
 
-/** Looks at all of a server's status, as Prometheus and an open page do; gives the metrics. */
-async function look({ spawnd }: Subject): Promise<string> {
+/** Fetches all of a server's status, as Prometheus and an open page do; returns the metrics. */
+async function fetchStatus({ spawnd }: Subject): Promise<string> {
   const url = await spawnd.statusUrl();
   using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 }); // leaves no connection open
   const [, , metrics] = await Promise.all(["", "status.json", "metrics"].map(async (path) => {
@@ -162,9 +162,9 @@ async function look({ spawnd }: Subject): Promise<string> {
   return metrics!;
 }
 
-/** Descriptors of a server that has nothing to do. */
-async function descriptorsAtRest({ spawnd }: Subject): Promise<number> {
-  await until("it to be at rest", async () => {
+/** The number of descriptors that a server has open once it is idle. */
+async function idleDescriptors({ spawnd }: Subject): Promise<number> {
+  await until("it to be idle", async () => {
     const { active, warm } = await spawnd.status();
     return active === 0 && childrenOf(spawnd.pid).length === warm && Number(warm) > 0;
   });
@@ -178,14 +178,14 @@ function median(values: number[]): number {
 async function soak(seconds: number): Promise<void> {
   const tested = await subjects();
   for (const subject of tested) await load(subject, performance.now() + 2000);
-  const before = await Promise.all(tested.map(descriptorsAtRest));
+  const before = await Promise.all(tested.map(idleDescriptors));
 
   const memories: number[][] = tested.map(() => []);
-  const looks: Promise<string>[] = [];
+  const fetches: Promise<string>[] = [];
   const sampling = setInterval(() => {
     const now = tested.map(({ spawnd }, i) => {
       spawnd.log.splice(0, spawnd.log.length - 1000); // this process should stay small too
-      looks.push(look(tested[i]!));
+      fetches.push(fetchStatus(tested[i]!));
       memories[i]!.push(memoryOf(spawnd.pid) / MB);
       return memories[i]!.at(-1)!.toFixed(0);
     });
@@ -196,20 +196,20 @@ async function soak(seconds: number): Promise<void> {
   const endMs = performance.now() + seconds * 1000;
   const counts = await Promise.all(tested.map((subject) => load(subject, endMs)));
   clearInterval(sampling);
-  await Promise.all(looks);
+  await Promise.all(fetches);
 
   for (const [i, subject] of tested.entries()) {
     const { name, spawnd } = subject;
-    const after = await descriptorsAtRest(subject);
+    const after = await idleDescriptors(subject);
     const { "@timestamp": _, level: _level, message: _message, logger: _logger, ...numbers } =
       await spawnd.status();
-    // The first minute is for heaps to find their size.
+    // The heaps find their size in the first minute.
     const early = median(memories[i]!.slice(60, 120));
     const late = median(memories[i]!.slice(-60));
     console.log(name, counts[i], numbers, `memory: ${early} → ${late} MB`);
     assertAddsUp(await spawnd.status());
     assertMatch(
-      await look(subject),
+      await fetchStatus(subject),
       new RegExp(`^spawnd_connections_served_total ${numbers.served}$`, "m"),
     );
     assertEquals(after, before[i], "descriptors");
@@ -218,7 +218,7 @@ async function soak(seconds: number): Promise<void> {
     assertEquals((await spawnd.stop()).code, 0);
     await spawnd[Symbol.asyncDispose]();
   }
-  console.log(`ok: ${seconds} s, nothing lost, left or grown`);
+  console.log(`ok: ${seconds} s, nothing lost, leaked or grown`);
 }
 
 await soak(Number(Deno.args[0] ?? 60));

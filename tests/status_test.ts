@@ -24,7 +24,7 @@ async function dataOf(url: URL): Promise<Status> {
   return JSON.parse((await get(url, "/status.json")).body);
 }
 
-/** The metrics, by their names with labels. */
+/** The metrics, by name with labels. */
 async function metricsOf(url: URL): Promise<Record<string, number>> {
   const { body } = await get(url, "/metrics");
   const lines = body.split("\n").filter((line) => line && !line.startsWith("#"));
@@ -34,7 +34,7 @@ async function metricsOf(url: URL): Promise<Record<string, number>> {
   }));
 }
 
-Deno.test("the status listener answers what it has and says what it has not", async () => {
+Deno.test("the status listener serves its paths and rejects the rest", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
   const url = await spawnd.statusUrl();
   assertEquals(url.hostname, "127.0.0.1");
@@ -43,7 +43,7 @@ Deno.test("the status listener answers what it has and says what it has not", as
   assertMatch(page.headers.get("content-security-policy")!, /^default-src 'none'; .*sha256-/);
   assert(
     !/https?:|src=|url\(/.test(page.body.replace(/data:,/, "")),
-    "it asks for nothing outside",
+    "it loads nothing from outside",
   );
   assertEquals((await get(url, "/healthz")).body, "alive\n");
   assertEquals((await get(url, "/readyz")).body, "ready\n");
@@ -55,7 +55,7 @@ Deno.test("the status listener answers what it has and says what it has not", as
   assertEquals([posted.code, posted.headers.get("allow")], [405, "GET, HEAD"]);
 });
 
-Deno.test("status.json has every connection, with what it has carried", async () => {
+Deno.test("status.json has every connection with its byte counts", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--warm", "2", "--", "cat");
   const url = await spawnd.statusUrl();
   using conn = await spawnd.connect();
@@ -111,7 +111,7 @@ Deno.test("status.json has every connection, with what it has carried", async ()
 });
 
 Deno.test("metrics, status.json and the log agree after clients of every kind", async () => {
-  // It says back the first five bytes, which are how it shall end: by itself, by SIGTERM, by SIGKILL.
+  // Echoes the first five bytes, which say how it ends: by itself, by SIGTERM or by SIGKILL.
   const program =
     `how=$(head -c 5); printf %s "$how"; case $how in hello) exec cat;; stuck) trap "" TERM;; esac; exec sleep 60`;
   await using spawnd = await Spawnd.start(
@@ -128,8 +128,8 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
       ),
     ]);
   }
-  await until("the places to be free", async () => (await dataOf(url)).active === 0);
-  await metricsOf(url); // to be asked twice must not count twice
+  await until("the slots to be free", async () => (await dataOf(url)).active === 0);
+  await metricsOf(url); // reading them twice must not count twice
   const held = await Promise.all(Array.from({ length: 6 }, () => spawnd.connect()));
   for (const conn of held) await send(conn, "stay");
   for (const conn of held) await send(conn, "s");
@@ -138,7 +138,7 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
   await receiveAll(seventh);
   for (const conn of held) conn.close();
 
-  // Who resets before being accepted is nobody's: 18 sessions, and up to three more.
+  // 18 sessions, and up to three more: a client that resets before accept is never seen.
   await until("all of them to be over", async () => {
     const { active, accepted, served } = await dataOf(url);
     const ended = spawnd.records({ message: "end" }).length;
@@ -180,10 +180,10 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
   const seconds = metrics["spawnd_session_duration_seconds_sum"]!;
   assert(Math.abs(seconds - sum("seconds")) < 0.05, `${seconds} s, and ${sum("seconds")} s`);
   assertAddsUp(await spawnd.status());
-  await spawnd.stop(); // by its ladder: its idle children do not end by themselves
+  await spawnd.stop(); // takes the ladder: this program's idle children do not exit by themselves
 });
 
-Deno.test("status.json tells who has long been silent from who has long been here", async () => {
+Deno.test("status.json tells idle time from connection time", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
   const url = await spawnd.statusUrl();
   using conn = await spawnd.connect();
@@ -216,7 +216,7 @@ testWith("promtool", "prometheus", "promtool finds nothing wrong with the metric
   assertEquals([code, text(stdout), text(stderr)], [0, "", ""]);
 });
 
-Deno.test("a server is not ready when it is full or draining, and alive all the while", async () => {
+Deno.test("a full or draining server is not ready, but alive", async () => {
   await using spawnd = await Spawnd.start(
     ...["--status", "0", "--max-connections", "1", "--queue", "1", "--", "cat"],
   );
@@ -242,7 +242,7 @@ Deno.test("a server is not ready when it is full or draining, and alive all the 
   assertEquals((await spawnd.ended()).code, 0);
 });
 
-Deno.test("with --queue 0, a server is not ready when its last place is taken", async () => {
+Deno.test("with --queue 0, a server is not ready when its last slot is taken", async () => {
   await using spawnd = await Spawnd.start(
     ...["--status", "0", "--max-connections", "1", "--queue", "0", "--", "cat"],
   );
@@ -251,7 +251,7 @@ Deno.test("with --queue 0, a server is not ready when its last place is taken", 
   assertEquals((await get(await spawnd.statusUrl(), "/readyz")).code, 503);
 });
 
-Deno.test("a page that gave itself a name for this machine learns nothing", async () => {
+Deno.test("the status listener is safe from DNS rebinding", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
   const { port } = await spawnd.statusUrl();
   const request = async (host: string) => {
@@ -267,17 +267,17 @@ Deno.test("a page that gave itself a name for this machine learns nothing", asyn
   }
 });
 
-Deno.test("a status address that cannot be had is said in a line", async () => {
+Deno.test("an unusable status address is reported in a line", async () => {
   await using first = await Spawnd.start("--status", "0", "--", "cat");
   const { port } = await first.statusUrl();
   const cases: [string[], string[], RegExp][] = [
-    [["--allow-net", "--allow-run"], ["--status", port], /Cannot listen on .*: the port is taken/],
+    [["--allow-net", "--allow-run"], ["--status", port], /Cannot listen on .*: the port is in use/],
     [["--allow-net", "--allow-run"], ["--status", "x:y"], /--status takes a port, or an address/],
     [["--allow-net", "--allow-run"], ["--status", "65536"], /--status takes a port, or an address/],
     [
       ["--allow-net=127.0.0.1:0", "--allow-run"],
       ["--status", "127.0.0.1:9"],
-      /does not allow telling its status on 127\.0\.0\.1:9: add --allow-net/,
+      /does not allow serving its status on 127\.0\.0\.1:9: add --allow-net/,
     ],
   ];
   for (const [permissions, args, message] of cases) {

@@ -12,14 +12,14 @@ import {
   until,
 } from "./_spawnd.ts";
 
-/** The record of the only connection, and whether its child has gone. */
+/** Waits for the record of the only connection, and asserts that its child has gone. */
 async function end(spawnd: Spawnd) {
   const record = await spawnd.record({ message: "end" });
   assert(!isAlive(Number(record.pid)));
   return record;
 }
 
-Deno.test("a connection without a byte for the idle timeout is closed by the ladder", async () => {
+Deno.test("a connection without a byte for the idle timeout is closed", async () => {
   await using spawnd = await Spawnd.start("--idle-timeout", "0.4", "--", "cat");
   using conn = await spawnd.connect();
   await send(conn, "hello");
@@ -31,17 +31,17 @@ Deno.test("a connection without a byte for the idle timeout is closed by the lad
   assert(Number(seconds) >= 0.4 && Number(seconds) < 3, `after ${seconds} s`);
 });
 
-Deno.test("a byte now and then, in either direction, keeps a connection", async () => {
-  const chatters = [
-    ["cat >/dev/null", 5], // only the client talks
-    ["for i in 1 2 3 4 5 6; do sleep 0.15; echo $i; done; cat >/dev/null", 0], // only the child
+Deno.test("occasional bytes in either direction keep a connection open", async () => {
+  const cases = [
+    ["cat >/dev/null", 5], // only the client sends
+    ["for i in 1 2 3 4 5 6; do sleep 0.15; echo $i; done; cat >/dev/null", 0], // only the child sends
   ] as const;
-  for (const [script, messages] of chatters) {
+  for (const [script, messages] of cases) {
     await using spawnd = await Spawnd.start("--idle-timeout", "0.5", "--", "sh", "-c", script);
     using conn = await spawnd.connect();
     const began = performance.now();
     for (let i = 0; i < messages; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 200)); // the client takes its time
+      await new Promise((resolve) => setTimeout(resolve, 200)); // a slow client
       await send(conn, "x");
     }
     await receiveAll(conn);
@@ -51,7 +51,7 @@ Deno.test("a byte now and then, in either direction, keeps a connection", async 
   }
 });
 
-Deno.test("a client that stops reading is idle too, and cannot hold its slot", async () => {
+Deno.test("a client that stops reading counts as idle and loses its slot", async () => {
   await using spawnd = await Spawnd.start(
     ...["--idle-timeout", "0.5", "--kill-timeout", "0.2", "--max-connections", "1"],
     ...["--", "sh", "-c", "cat >/dev/null & cat /dev/zero"],
@@ -64,7 +64,7 @@ Deno.test("a client that stops reading is idle too, and cannot hold its slot", a
   assert(length > 0);
 });
 
-Deno.test("a connection that has taken the session timeout is closed, however busy", async () => {
+Deno.test("a connection is closed after the session timeout, however busy", async () => {
   await using spawnd = await Spawnd.start(
     ...["--session-timeout", "0.6", "--kill-timeout", "0.2"],
     ...["--", "sh", "-c", "while echo tick; do sleep 0.05; done"],
@@ -78,7 +78,7 @@ Deno.test("a connection that has taken the session timeout is closed, however bu
   assert(Number(seconds) >= 0.8 && Number(seconds) < 4, `after ${seconds} s`);
 });
 
-Deno.test("the nearest timeout counts, and one that has not come changes nothing", async () => {
+Deno.test("the first timeout to expire counts, and the others change nothing", async () => {
   await using spawnd = await Spawnd.start(
     ...["--session-timeout", "60", "--idle-timeout", "60", "--eof-timeout", "0.3"],
     ...["--", "sh", "-c", "cat; exec sleep 30"],
@@ -87,12 +87,12 @@ Deno.test("the nearest timeout counts, and one that has not come changes nothing
   assertEquals((await end(spawnd)).reason, "eof-timeout");
 });
 
-Deno.test("without timeouts an idle connection stays", async () => {
+Deno.test("without timeouts an idle connection stays open", async () => {
   await using spawnd = await Spawnd.start("--", "cat");
   using conn = await spawnd.connect();
   const { pid } = await spawnd.record({ message: "open" });
-  let beats = 0;
-  await until("a second of silence", () => ++beats > 200); // 5 ms each
+  let polls = 0;
+  await until("a second of silence", () => ++polls > 200); // 5 ms each
   assert(isAlive(Number(pid)));
   await send(conn, "still");
   assertEquals(text(await receive(conn, 5)), "still");

@@ -23,7 +23,7 @@ import {
   within,
 } from "./_spawnd.ts";
 
-/** A folder with certificates for `localhost`, and what a server needs to use them. */
+/** A folder with a certificate for `localhost`, and servers and clients that use it. */
 class Certificates implements AsyncDisposable {
   private constructor(readonly folder: string) {}
 
@@ -33,7 +33,7 @@ class Certificates implements AsyncDisposable {
     return certificates;
   }
 
-  /** Makes a new pair, in place of the old one. */
+  /** Replaces the certificate and its key. */
   async renew(organization: string): Promise<void> {
     const { success, stderr } = await new Deno.Command("openssl", {
       args: [
@@ -84,7 +84,7 @@ function testTls(name: string, fn: () => Promise<void>): void {
   testWith("openssl", "openssl", name, fn);
 }
 
-testTls("over TLS a client gets its answer after it has half-closed", async () => {
+testTls("over TLS a client that half-closes gets its answer", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve(
     "--",
@@ -114,7 +114,7 @@ testTls("32 MB go through TLS and come back intact", async () => {
   }
 });
 
-testTls("a thousand small messages go through TLS one by one, without a delay", async () => {
+testTls("a thousand small messages go through TLS one by one without delay", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve("--", "cat");
   using conn = await certificates.connect(spawnd);
@@ -127,7 +127,7 @@ testTls("a thousand small messages go through TLS one by one, without a delay", 
   assert(each < 10, `${each} ms each: a delayed acknowledgement takes 40`);
 });
 
-testTls("the rules come before the handshake, and a slot after it", async () => {
+testTls("rules apply before the handshake, and slots after it", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve(
     ...["--max-connections", "1", "--queue", "0", "--max-per-source", "2", "--refusal", "full\n"],
@@ -148,7 +148,7 @@ testTls("the rules come before the handshake, and a slot after it", async () => 
   silent.close();
 });
 
-testTls("garbage, silence and a reset are no handshake, and hold up nobody", async () => {
+testTls("garbage, silence or a reset in a handshake delays no other client", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve(
     ...["--handshake-timeout", "0.7", "--max-connections", "1", "--refusal", "no", "--", "cat"],
@@ -166,18 +166,18 @@ testTls("garbage, silence and a reset are no handshake, and hold up nobody", asy
     await receiveAll(conn).catch(() => {});
     conn.close();
   }
-  // The one that reset may have been gone before it was accepted.
+  // The client that reset may have gone before it was accepted.
   await until("all refusals", async () => Number((await spawnd.status()).handshake) >= 21);
   assertEquals(childrenOf(spawnd.pid), []);
   assertEquals(await descriptors(), before);
 });
 
 testTls(
-  "an end without close_notify is a client that is lost, not the end of its input",
+  "an end without close_notify is a lost client, not end of input",
   async () => {
     await using certificates = await Certificates.make();
     await using spawnd = await certificates.serve("--", "sh", "-c", "cat; echo complete");
-    // openssl that is killed leaves the kernel to end the connection, and TLS unended.
+    // When openssl is killed, the kernel closes the connection without a close_notify.
     const client = new Deno.Command("openssl", {
       args: ["s_client", "-quiet", "-connect", `localhost:${spawnd.port}`],
       stdin: "piped",
@@ -197,7 +197,7 @@ testTls(
   },
 );
 
-testTls("openssl s_client talks to a server as the README says", async () => {
+testTls("openssl s_client works as the README says", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve("--stderr", "null");
   const client = new Deno.Command("openssl", {
@@ -232,17 +232,17 @@ testTls("a PROXY header comes before TLS", async () => {
   await spawnd.record({ message: "open", client: "192.0.2.1:54321" });
 });
 
-testTls("a client that reads late gets all that its child has left", async () => {
+testTls("a client that reads late gets all of its child's output", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve(
-    // More than a socket's buffers hold, less than those of the whole way (Linux 6.18: 4 and 11 MB).
+    // More than one socket buffers, less than the whole path does (Linux 6.18: 4 and 11 MB).
     ...["--eof-timeout", "1", "--", "head", "-c", "7500000", "/dev/zero"],
   );
   using conn = await certificates.connect(spawnd);
   const { pid } = await spawnd.record({ message: "open" });
   await until("the child's end", () => !isAlive(Number(pid)));
   const began = performance.now();
-  await until("longer than it is lingered for", () => performance.now() - began > 3000);
+  await until("more than the linger time", () => performance.now() - began > 3000);
   let length = 0;
   await receiveEach(conn, (chunk) => length += chunk.length);
   assertEquals(length, 7_500_000);
@@ -250,7 +250,7 @@ testTls("a client that reads late gets all that its child has left", async () =>
   assertEquals((await spawnd.record({ message: "end" })).reason, "child-closed");
 });
 
-testTls("a client that stops reading can be closed, and leaves nothing behind", async () => {
+testTls("a client that stops reading is closed and leaves nothing behind", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve(
     ...[
@@ -272,8 +272,8 @@ testTls("a client that stops reading can be closed, and leaves nothing behind", 
   assertEquals(await descriptors(), before);
 });
 
-/** The organization in the certificate that a server shows. */
-async function shown(spawnd: Spawnd): Promise<string | undefined> {
+/** The organization in the certificate that a server presents. */
+async function organizationOf(spawnd: Spawnd): Promise<string | undefined> {
   const { stdout } = await new Deno.Command("openssl", {
     args: ["s_client", "-connect", `localhost:${spawnd.port}`],
     stdin: "null",
@@ -282,28 +282,28 @@ async function shown(spawnd: Spawnd): Promise<string | undefined> {
   return /O = ?(\w+)/.exec(text(stdout))?.[1];
 }
 
-testTls("SIGHUP reads the certificate again, and open connections go on", async () => {
+testTls("SIGHUP reloads the certificate, and open connections go on", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve("--", "cat");
   using conn = await certificates.connect(spawnd);
-  assertEquals(await shown(spawnd), "first");
+  assertEquals(await organizationOf(spawnd), "first");
   await certificates.renew("second");
-  assertEquals(await shown(spawnd), "first");
+  assertEquals(await organizationOf(spawnd), "first");
   spawnd.kill("SIGHUP");
   await spawnd.record({ message: "certificate renewed" });
-  assertEquals(await shown(spawnd), "second");
+  assertEquals(await organizationOf(spawnd), "second");
   await send(conn, "still here");
   assertEquals(text(await receive(conn, 10)), "still here");
 });
 
-testTls("a bad new certificate or key keeps the old one, with an error", async () => {
+testTls("a bad new certificate or key is an error, and the old one stays", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve("--", "cat");
   const [cert, key] = [certificates.cert, certificates.key].map((path) =>
     Deno.readTextFileSync(path)
   );
   const errors = () => spawnd.records({ level: "ERROR", message: /^cannot renew/ });
-  const spoil: (() => void | Promise<void>)[] = [
+  const breakages: (() => void | Promise<void>)[] = [
     () => Deno.writeTextFileSync(certificates.cert, "no certificate"),
     () => Deno.removeSync(certificates.key),
     async () => { // a key that belongs to another certificate
@@ -311,11 +311,11 @@ testTls("a bad new certificate or key keeps the old one, with an error", async (
       Deno.writeTextFileSync(certificates.cert, cert!);
     },
   ];
-  for (const [i, act] of spoil.entries()) {
-    await act();
+  for (const [i, damage] of breakages.entries()) {
+    await damage();
     spawnd.kill("SIGHUP");
     await until("an error", () => errors().length === i + 1);
-    assertEquals(await shown(spawnd), "first", String(errors()[i]!.error));
+    assertEquals(await organizationOf(spawnd), "first", String(errors()[i]!.error));
     Deno.writeTextFileSync(certificates.cert, cert!);
     Deno.writeTextFileSync(certificates.key, key!);
   }
@@ -351,7 +351,7 @@ testTls("no client is lost while the certificate is renewed under load", async (
   assertEquals(await descriptors(), before);
 });
 
-testTls("a server in a program of one's own speaks TLS, and leaves nothing open", async () => {
+testTls("a server embedded in a program speaks TLS, and leaves nothing open", async () => {
   await using certificates = await Certificates.make();
   const { cert, key } = certificates;
   await using server = await Server.listen({
@@ -367,7 +367,7 @@ testTls("a server in a program of one's own speaks TLS, and leaves nothing open"
   await stopped;
 });
 
-testTls("TLS that cannot be is one line at start", async () => {
+testTls("bad TLS files fail with one line at start", async () => {
   await using certificates = await Certificates.make();
   const files = ["--cert", certificates.cert, "--key", certificates.key];
   const lines = async (permissions: string[], ...args: string[]) => {

@@ -3,7 +3,7 @@ import { ask, receive, receiveAll, send, Spawnd, text, until } from "./_spawnd.t
 
 const PERMISSIONS = ["--allow-net", "--allow-run", "--allow-read", "--allow-write"];
 
-/** Runs `fn` with the path of a socket that is not there yet. */
+/** Runs `fn` with the path of a socket that does not exist yet. */
 async function withPath(fn: (path: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
@@ -29,8 +29,8 @@ function serve(path: string, ...args: string[]): Promise<Spawnd> {
   return Spawnd.startWith(PERMISSIONS, "--unix", path, ...args);
 }
 
-/** The exit code and the lines of a server that is not expected to start. */
-async function complaint(path: string, permissions = PERMISSIONS): Promise<[number, string[]]> {
+/** The exit code and stderr of a server that is not expected to start. */
+async function failToStart(path: string, permissions = PERMISSIONS): Promise<[number, string[]]> {
   await using spawnd = Spawnd.runWith(
     permissions,
     ...["--host", "127.0.0.1", "--port", "0", "--log-level", "error", "--unix", path, "--", "cat"],
@@ -38,7 +38,7 @@ async function complaint(path: string, permissions = PERMISSIONS): Promise<[numb
   return [(await spawnd.ended()).code, spawnd.lines];
 }
 
-Deno.test("a Unix socket is served beside TCP, and its file is gone at the end", async () => {
+Deno.test("a Unix socket is served beside TCP, and its file is removed at exit", async () => {
   await withPath(async (path) => {
     await using spawnd = await serve(path, "--", "sh", "-c", "env | grep ^PROTO=; cat");
     assertEquals(spawnd.stdout, `spawnd listening on 127.0.0.1:${spawnd.port} and unix:${path}\n`);
@@ -50,7 +50,7 @@ Deno.test("a Unix socket is served beside TCP, and its file is gone at the end",
   });
 });
 
-Deno.test("a Unix client half-closes, waits and is refused as any other, but has no address", async () => {
+Deno.test("a Unix client half-closes, waits and is refused like any other, but has no address", async () => {
   await withPath(async (path) => {
     await using spawnd = await serve(
       path,
@@ -71,7 +71,7 @@ Deno.test("a Unix client half-closes, waits and is refused as any other, but has
   });
 });
 
-Deno.test("a socket file that a dead server left behind is replaced", async () => {
+Deno.test("a socket file that a dead server left is replaced", async () => {
   await withPath(async (path) => {
     await using killed = await serve(path, "--", "cat");
     await killed.stop("SIGKILL");
@@ -81,45 +81,45 @@ Deno.test("a socket file that a dead server left behind is replaced", async () =
   });
 });
 
-Deno.test("a socket that somebody listens on is left alone", async () => {
+Deno.test("a socket that is in use is left alone", async () => {
   await withPath(async (path) => {
     await using spawnd = await serve(path, "--", "cat");
-    assertEquals(await complaint(path), [1, [
+    assertEquals(await failToStart(path), [1, [
       `spawnd: Cannot listen on unix:${path}: ` +
-      "the path is taken; stop what listens there, or choose another one",
+      "the path is in use. Stop the program that listens there, or choose another path",
     ]]);
     assertEquals(await askAt(path, "still"), "still");
     assertEquals((await spawnd.stop()).code, 0);
   });
 });
 
-Deno.test("a file that is no socket is never replaced", async () => {
+Deno.test("a file that is not a socket is never replaced", async () => {
   await withPath(async (path) => {
     await Deno.writeTextFile(path, "precious");
-    assertEquals(await complaint(path), [1, [
+    assertEquals(await failToStart(path), [1, [
       `spawnd: Cannot listen on unix:${path}: ` +
-      "the path is taken by a file that is no socket; choose another one",
+      "the path exists and is not a socket. Choose another path",
     ]]);
     assertEquals(await Deno.readTextFile(path), "precious");
   });
 });
 
-Deno.test("a path that cannot be is one line at start", async () => {
+Deno.test("an unusable path is reported in one line", async () => {
   await withPath(async (path) => {
     const nowhere = `${path}/nowhere/x.sock`;
-    const [code, [line, ...more]] = await complaint(nowhere);
+    const [code, [line, ...more]] = await failToStart(nowhere);
     assertEquals([code, more], [1, []]);
     assert(line!.startsWith(`spawnd: Cannot listen on unix:${nowhere}: `), line);
-    assertEquals(await complaint(path, ["--allow-net", "--allow-run"]), [1, [
+    assertEquals(await failToStart(path, ["--allow-net", "--allow-run"]), [1, [
       `spawnd: Deno does not allow reading ${path}: add --allow-read`,
     ]]);
-    assertEquals(await complaint(path, ["--allow-net", "--allow-run", "--allow-read"]), [1, [
+    assertEquals(await failToStart(path, ["--allow-net", "--allow-run", "--allow-read"]), [1, [
       `spawnd: Deno does not allow writing ${path}: add --allow-write`,
     ]]);
   });
 });
 
-Deno.test("clients of a Unix socket that had connected before SIGTERM are served", async () => {
+Deno.test("Unix clients still in the backlog at SIGTERM are served", async () => {
   await withPath(async (path) => {
     await using spawnd = await serve(path, "--", "cat");
     spawnd.kill("SIGSTOP");

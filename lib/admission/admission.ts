@@ -1,19 +1,18 @@
 /**
- * Admission: may this client come in? Decisions over counts, rules and a clock; no socket, no
- * process, nothing to wait for but a place.
+ * Admission: may this connection be served? Pure policy over counts, address rules and a clock: no
+ * socket and no process, and nothing waits here but for a slot.
  *
- * A ticket goes through it in this order:
+ * Every connection holds a ticket, which goes through these steps:
  *
- * 1. It arrives. From here on it takes up room, and there is room for as many as can be served and
- *    may wait; who accepts should stop while {@linkcode Admission.isFull}.
- * 2. It is looked at, once it is known where it comes from: the address rules first, then the limits
- *    of its source. What is refused here is refused at once.
- * 3. It gets a slot, at once or after a wait in the order of coming, for a bounded time.
- * 4. It leaves, and all it held is free again. That may happen at any step.
+ * 1. It is issued at accept. From here on it counts against the capacity, which is the number of
+ *    slots and of places in the queue. The acceptor should pause while {@linkcode Admission.isFull}.
+ * 2. It is admitted or refused once the client's address is known: by the address rules first, then
+ *    by the limits of its source.
+ * 3. It gets a slot, immediately or after a bounded wait, first come, first served.
+ * 4. It is released, and with it everything it held. That may happen at any step.
  *
- * What is known of sources is bounded too: one that has nobody here is forgotten after a period of
- * its rate, for then it may come as often as anybody, or when {@linkcode MAX_SOURCES} others have
- * come since.
+ * Memory is bounded too. A source without connections is forgotten after one period of its rate,
+ * when its bucket is full again, or once {@linkcode MAX_SOURCES} others have connected since.
  *
  * @module
  */
@@ -22,89 +21,93 @@ import { type Networks, sourceOf } from "../net/address.ts";
 import { CLOCK, type Clock } from "../base/clock.ts";
 
 /**
- * Why a client may not come in:
+ * Why a connection is refused:
  *
- * - `denied`: the address rules do not let it;
- * - `source-limit`: as many as may be are there from its source;
- * - `source-rate`: too many have come from its source lately;
- * - `busy`: no slot was free, and it had waited long enough or could not wait.
+ * - `denied`: the address rules do not admit it;
+ * - `source-limit`: its source has as many connections as it may have;
+ * - `source-rate`: its source has connected too often lately;
+ * - `busy`: no slot became free in time, or the queue was full.
  */
 export type Refusal = "denied" | "source-limit" | "source-rate" | "busy";
 
-/** How many may come, and in how much time: a bucket of tokens that fills up steadily. */
+/** A rate limit: a token bucket that refills steadily. */
 export interface Rate {
-  /** How many may come at once, and in every period; 0 is no limit. */
+  /** The size of the bucket, and how many tokens it gains in a period; 0 is no limit. */
   readonly count: number;
-  /** In how much time as many may come again, in milliseconds. */
+  /** The period, in milliseconds. */
   readonly periodMs: number;
 }
 
-/** What {@linkcode Admission} goes by. */
+/** How {@linkcode Admission} decides. */
 export interface AdmissionOptions {
-  /** How many are served at once. */
+  /** How many slots there are: connections served at once. */
   readonly maxConnections: number;
-  /** How many may wait for a slot. */
+  /** How many connections may wait for a slot. */
   readonly queue: number;
   /** How long each of them waits, in milliseconds. */
   readonly queueTimeoutMs: number;
-  /** How many may be there from one source, waiting or served; 0 is no limit. */
+  /** How many connections one source may have, waiting or served; 0 is no limit. */
   readonly maxPerSource: number;
-  /** How often one source may come. */
+  /** How often one source may connect. */
   readonly ratePerSource: Rate;
-  /** Who may come in; where there are none, everybody. */
+  /** The networks that are admitted; if it is empty, every address is. */
   readonly allow: Networks;
-  /** Who may not, whatever `allow` says. */
+  /** The networks that are refused, even if `allow` includes them. */
   readonly deny: Networks;
   /** @default {CLOCK} */
   readonly clock?: Clock;
 }
 
-/** How many connections may be on their way to a slot (a header, a handshake) where nobody may wait. */
+/**
+ * How many connections may be in a handshake or a PROXY header where there is no queue: they need
+ * tickets beyond the slots, or slow clients without a slot would keep others from being accepted.
+ */
 const HANDSHAKE_CAPACITY = 64;
-/** So many sources are remembered that have nobody here; who has more addresses finds each one new. */
+/** How many sources without a connection are remembered. One with more addresses evicts itself. */
 export const MAX_SOURCES = 10_000;
 
-/** One source: who is there from it, and how many more may come. */
+/** One source, with its connections and its token bucket. */
 interface Source {
   readonly key: string;
   connections: number;
   tokens: number;
-  /** When the tokens were counted. */
-  countedAtMs: number;
+  /** When the bucket was last refilled. */
+  refilledAtMs: number;
 }
 
-/** One client, from its arrival until it leaves; only {@linkcode Admission} changes it. */
+/** What one connection holds, from accept to release; only {@linkcode Admission} changes it. */
 export interface Ticket {
   source?: Source;
   step: "pending" | "waiting" | "active" | "released";
-  /** Ends its wait for a slot, with whether it has got one. */
+  /** Ends its wait, with whether it got a slot. */
   settle?: (hasSlot: boolean) => void;
 }
 
-/** The door. */
+/** Admission control for one server: address rules, source limits, and the queue for a slot. */
 export class Admission {
   readonly #options: Required<AdmissionOptions>;
-  /** In the order of coming. */
+  /** The queue, oldest first. */
   readonly #waiting: Ticket[] = [];
-  /** Sources that have somebody here. */
+  /** Sources that have connections. */
   readonly #connected = new Map<string, Source>();
-  /** Sources that have not, but had; the latest is last. */
+  /** Sources that have none now, the most recent last. */
   readonly #remembered = new Map<string, Source>();
+  /** Tickets issued and not yet released. */
   #outstanding = 0;
   #active = 0;
-  #closing = false;
+  #draining = false;
   #capacityFreed: PromiseWithResolvers<void> | undefined;
 
   constructor(options: AdmissionOptions) {
     this.#options = { clock: CLOCK, ...options };
   }
 
-  /** How many have a slot. */
+  /** How many connections have a slot. */
   get active(): number {
     return this.#active;
   }
 
-  /** How many wait for one. */
+  /** How many connections wait for a slot. */
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -114,34 +117,35 @@ export class Admission {
     return this.#connected.size + this.#remembered.size;
   }
 
-  /** Whether nobody should be accepted, for there is neither a slot nor a place to wait. */
+  /** Whether nothing more should be accepted, as slots and queue are taken. */
   get isFull(): boolean {
     const { maxConnections, queue } = this.#options;
-    return !this.#closing && this.#outstanding >= maxConnections + (queue || HANDSHAKE_CAPACITY);
+    return !this.#draining && this.#outstanding >= maxConnections + (queue || HANDSHAKE_CAPACITY);
   }
 
-  /** Whether one more would be served, or could wait for that. */
+  /** Whether one more connection would be served or queued. */
   get hasCapacity(): boolean {
     const { maxConnections, queue } = this.#options;
     return this.#active < maxConnections || this.#waiting.length < queue;
   }
 
-  /** Resolves when it is no longer full. */
+  /** Resolves when it is not full. */
   async capacity(): Promise<void> {
     while (this.isFull) await (this.#capacityFreed ??= Promise.withResolvers()).promise;
   }
 
-  /** Somebody is here, and takes up room until they leave. */
+  /** A ticket for a connection that has been accepted; it has to be released in the end. */
   issueTicket(): Ticket {
     this.#outstanding++;
     return { step: "pending" };
   }
 
   /**
-   * Looks at who is here, by the rules and by their source.
+   * Applies the address rules and the limits of the client's source.
    *
-   * @param hostname The client's address; `undefined` where it has none, and no rule is about it.
-   * @return Why it may not come in, if so. It should leave then.
+   * @param hostname The client's address; `undefined` if it has none, as over a Unix socket, where
+   *   no rule applies.
+   * @return Why it is refused, or `undefined` if it is admitted.
    */
   admit(ticket: Ticket, hostname: string | undefined): Refusal | undefined {
     const { allow, deny, maxPerSource, ratePerSource } = this.#options;
@@ -163,9 +167,9 @@ export class Admission {
   }
 
   /**
-   * Gives a slot: at once, if one is free, or later to whoever has waited longest.
+   * Asks for a slot, and queues for one if none is free.
    *
-   * @return Whether it has got one. If not, it was `busy`, unless it has left meanwhile.
+   * @return Whether it got one; `false` also if it was released while it waited.
    */
   requestSlot(ticket: Ticket): boolean | Promise<boolean> {
     const { maxConnections, queue, queueTimeoutMs, clock } = this.#options;
@@ -186,7 +190,7 @@ export class Admission {
     });
   }
 
-  /** Whoever it was has gone; saying so twice does no harm. */
+  /** Releases everything the connection held. Idempotent. */
   release(ticket: Ticket): void {
     const { step } = ticket;
     if (step === "released") return;
@@ -206,13 +210,13 @@ export class Admission {
     this.#capacityFreed = undefined;
   }
 
-  /** From now on it is never full: whoever is still at the door is looked at. */
-  close(): void {
-    this.#closing = true;
+  /** From now on it is never full, so that what the kernel has completed is accepted and answered. */
+  drain(): void {
+    this.#draining = true;
     this.#capacityFreed?.resolve();
   }
 
-  /** Turns everybody away who waits for a slot. */
+  /** Ends every wait for a slot. */
   refuseWaiting(): void {
     for (const ticket of [...this.#waiting]) this.#endWait(ticket);
   }
@@ -223,23 +227,23 @@ export class Admission {
     ticket.settle!(false);
   }
 
-  /** What is known of a source, with the tokens it has by now. */
+  /** A source with its bucket refilled up to now. */
   #lookUp(key: string): Source {
     const { count, periodMs } = this.#options.ratePerSource;
     const now = this.#options.clock.now();
-    for (const [oldest, { countedAtMs }] of this.#remembered) {
-      if (countedAtMs + periodMs > now && this.#remembered.size < MAX_SOURCES) break;
+    for (const [oldest, { refilledAtMs }] of this.#remembered) {
+      if (refilledAtMs + periodMs > now && this.#remembered.size < MAX_SOURCES) break;
       this.#remembered.delete(oldest);
     }
     const source = this.#connected.get(key) ?? this.#remembered.get(key) ??
-      { key, connections: 0, tokens: count, countedAtMs: now };
-    source.tokens += (now - source.countedAtMs) / periodMs * count;
+      { key, connections: 0, tokens: count, refilledAtMs: now };
+    source.tokens += (now - source.refilledAtMs) / periodMs * count;
     source.tokens = Math.min(source.tokens, count);
-    source.countedAtMs = now;
+    source.refilledAtMs = now;
     return source;
   }
 
-  /** Keeps a source where it belongs, if it is worth remembering. */
+  /** Files a source by whether it has connections, or forgets it. */
   #store(source: Source): void {
     this.#connected.delete(source.key);
     this.#remembered.delete(source.key);

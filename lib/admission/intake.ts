@@ -1,9 +1,10 @@
 /**
- * The reception: all that happens to a client between its accept and its session. It is asked who it
- * is, looked at, taken through TLS, and given a slot; or it is refused, told so, and counted.
+ * The intake: everything that happens to a connection between its accept and its session. The PROXY
+ * header is read, admission is asked, the TLS handshake is done, and a slot is waited for; or the
+ * connection is refused, counted and logged.
  *
- * Every client goes through it beside all others, and for a bounded time, so nobody here can hold up
- * anybody else.
+ * Every connection goes through it beside the others, and each step is bounded in time, so that no
+ * client can delay another.
  *
  * @module
  */
@@ -16,61 +17,61 @@ import { messageOf } from "../base/message_of.ts";
 import type { Tls } from "../net/tls.ts";
 
 /**
- * Why a client that was accepted was not served: it was refused (see {@linkcode Refusal}), it did not
- * come to the end of a TLS handshake or a PROXY header (`handshake`), or it had gone before its turn
- * came (`left`).
+ * Why an accepted connection was not served: it was refused (see {@linkcode Refusal}), its TLS
+ * handshake or PROXY header failed (`handshake`), or its client had gone before it got a slot
+ * (`left`).
  */
 export type RefusalReason = Refusal | "handshake" | "left";
 
 /** How {@linkcode Intake} is set up. */
 export interface IntakeOptions extends AdmissionOptions {
-  /** Who has to begin with a PROXY header. */
+  /** The proxies whose connections begin with a PROXY header. */
   readonly acceptProxy: Networks;
-  /** What clients with an address have to shake hands with, if with anything. */
+  /** The TLS identity that TCP clients do their handshake with, if any. */
   readonly tls?: Tls | undefined;
-  /** How long a handshake may take, and a PROXY header too, in milliseconds. */
+  /** How long a handshake, and before it a PROXY header, may take, in milliseconds. */
   readonly handshakeTimeoutMs: number;
   /** What a refused client is sent. */
   readonly refusal: string;
-  /** Serves a client to its end; resolves to an error if that could not even begin. */
+  /** Serves a connection to its end; resolves to an error if no child could be started. */
   readonly serve: (accepted: AcceptedConnection) => Promise<string | undefined>;
 }
 
-/** Somebody who was accepted. */
+/** A connection that has been accepted. */
 export interface AcceptedConnection {
   /** Its number in the log. */
   readonly id: number;
-  /** When that was, on the clock of `performance.now()`, in milliseconds. */
+  /** When it was accepted, on the clock of `performance.now()`, in milliseconds. */
   readonly acceptedAtMs: number;
-  /** Another one after a TLS handshake. */
+  /** The connection; replaced by the one over it after a TLS handshake. */
   client: Connection;
 }
 
-/** Somebody on the way from accepted to service. */
+/** A connection between accept and session. */
 interface PendingConnection extends AcceptedConnection {
   readonly ticket: Ticket;
-  /** Whether a word would be understood: not before the handshake there has to be. */
+  /** Whether it could read a refusal: over TLS, not before the handshake. */
   canReceiveText: boolean;
 }
 
-/** Why a client was not served, and for the log what was in the way. */
+/** Why a connection was not served, with the error that caused it, for the log. */
 interface Refused {
   readonly reason: RefusalReason | "failed";
   readonly error?: string;
 }
 
-/** So many refused clients may be lingered for at once; the others are just closed. */
+/** How many refused connections may linger at once; further ones are closed immediately. */
 const MAX_LINGERING = 100;
 
-/** Where clients come in. */
+/** The intake of one server. */
 export class Intake {
-  /** How many have come. */
+  /** Connections accepted. */
   accepted = 0;
-  /** How many have been served to their end. */
+  /** Connections served to their end. */
   served = 0;
-  /** How many were not, because that could not even begin. */
+  /** Connections refused because no child could be started. */
   failed = 0;
-  /** How many were not, for another reason. */
+  /** Connections not served for another reason. */
   readonly refused: Record<RefusalReason, number> = {
     "denied": 0,
     "source-limit": 0,
@@ -83,7 +84,7 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #admission: Admission;
   readonly #refusal: Uint8Array<ArrayBuffer>;
-  /** For everybody who has yet to say who they are, what cuts them off, with a reason. */
+  /** Aborts each handshake in progress, with a reason. */
   readonly #handshakes = new Set<(why: string) => void>();
   #lingering = 0;
 
@@ -93,30 +94,30 @@ export class Intake {
     this.#refusal = new TextEncoder().encode(options.refusal);
   }
 
-  /** How many wait for a slot. */
+  /** How many connections wait for a slot. */
   get waiting(): number {
     return this.#admission.waiting;
   }
 
-  /** Whether one more would be served, or could wait for that. */
+  /** Whether one more connection would be served or queued. */
   get hasCapacity(): boolean {
     return this.#admission.hasCapacity;
   }
 
-  /** Resolves when there is room for one more, which is most often at once. */
+  /** Resolves when there is capacity for one more connection. */
   async capacity(): Promise<void> {
     if (!this.#admission.isFull) return;
     const { active, waiting } = this.#admission;
-    log.warn("full: accepting goes on when somebody leaves", { active, waiting });
+    log.warn("full: accepting again when a connection ends", { active, waiting });
     await this.#admission.capacity();
   }
 
-  /** From now on there is room for everybody who has connected already. */
-  close(): void {
-    this.#admission.close();
+  /** From now on there is capacity for every connection that the kernel has completed. */
+  drain(): void {
+    this.#admission.drain();
   }
 
-  /** Cuts off who waits and who shakes hands; gives how many these were. */
+  /** Ends the waits and aborts the handshakes in progress; returns how many there were. */
   cancelPending(): number {
     const count = this.#admission.waiting + this.#handshakes.size;
     this.#admission.refuseWaiting();
@@ -124,7 +125,7 @@ export class Intake {
     return count;
   }
 
-  /** Takes a client from its accepted to the end of its connection. */
+  /** Takes a connection from accept to its end. */
   async handle(client: Connection): Promise<void> {
     const pending = {
       id: ++this.accepted,
@@ -143,15 +144,15 @@ export class Intake {
     else this.served++;
   }
 
-  /** Lets somebody in and has them served, or says why not. */
+  /** Admits a connection and has it served, or says why not. */
   async #admit(pending: PendingConnection): Promise<Refused | undefined> {
     const { client, ticket } = pending;
     const { acceptProxy, tls, serve } = this.#options;
     if (acceptProxy.has(client.address ?? "")) {
-      // A proxy that only looks whether somebody listens has nothing to say.
+      // A health check of the proxy's connects and closes without a byte: that is no error.
       const left = client.hasLeft();
       const reading = left.then((left) => left ? undefined : client.readProxyHeader());
-      const error = await this.#limit(client, reading);
+      const error = await this.#withTimeout(client, reading);
       if (error !== undefined) return { reason: "handshake", error };
       if (await left) return { reason: "left" };
     }
@@ -162,20 +163,20 @@ export class Intake {
         pending.client = secured;
         pending.canReceiveText = true;
       });
-      const error = await this.#limit(client, handshake);
+      const error = await this.#withTimeout(client, handshake);
       if (error !== undefined) return { reason: "handshake", error };
     }
     const slot = this.#admission.requestSlot(ticket);
     if (slot !== true) {
-      const reason = await this.#wait(pending, slot);
+      const reason = await this.#waitForSlot(pending, slot);
       if (reason) return { reason };
     }
     const error = await serve(pending);
     if (error !== undefined) return { reason: "failed", error };
   }
 
-  /** Bounds a handshake in time; gives what went wrong, if anything did. */
-  async #limit(client: Connection, handshake: Promise<unknown>): Promise<string | undefined> {
+  /** Bounds a handshake in time; resolves to what went wrong, if anything did. */
+  async #withTimeout(client: Connection, handshake: Promise<unknown>): Promise<string | undefined> {
     let error: string | undefined;
     const abort = (why: string) => {
       error = why;
@@ -189,8 +190,8 @@ export class Intake {
     return error;
   }
 
-  /** Waits for a slot; gives the reason if it comes to none. */
-  async #wait(
+  /** Waits for a slot; resolves to a reason if it gets none. */
+  async #waitForSlot(
     { id, client, ticket }: PendingConnection,
     slot: false | Promise<boolean>,
   ): Promise<"busy" | "left" | undefined> {

@@ -1,18 +1,18 @@
 /**
- * Time, as those who wait see it; tests bring their own.
+ * The clock: an interface, so that tests can control time, and the real implementation.
  *
  * @module
  */
 
-/** A clock that can be asked and can call back. */
+/** Tells the time and runs timers. */
 export interface Clock {
-  /** Milliseconds from any fixed point. */
+  /** Milliseconds since an arbitrary fixed point. */
   now(): number;
-  /** Calls back once, after `ms` milliseconds; the function returned prevents that. */
+  /** Calls `callback` once after `ms` milliseconds; returns a function that cancels it. */
   after(ms: number, callback: () => void): () => void;
 }
 
-/** The real one. */
+/** The real clock. */
 export const CLOCK: Clock = {
   now: () => performance.now(),
   after(ms, callback) {

@@ -1,26 +1,26 @@
 /**
- * The lines of a byte stream that cannot be trusted to have any. (`TextLineStream` of the standard
- * library keeps a line in memory until its end comes, and here it may never come.)
+ * Splits an untrusted byte stream into lines, in bounded memory. (The standard library's
+ * `TextLineStream` buffers a line until its end, which here may never come.)
  *
  * @module
  */
 
-/** What has no end after this many characters is passed on as if it had. */
-const LONGEST_LINE = 4096;
+/** A line that reaches this many characters without an end is passed on as it is. */
+const MAX_LINE_LENGTH = 4096;
 
-/** The lines in `stream`, without their ends; the last one need not have an end. */
+/** Yields the lines of `stream` without line endings; the last line may lack one. */
 export async function* lines(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): AsyncGenerator<string> {
-  let rest = "";
+  let partial = "";
   for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const parts = (rest + text).split(/\r?\n/);
-    rest = parts.pop()!;
-    yield* parts;
-    if (rest.length >= LONGEST_LINE) {
-      yield rest;
-      rest = "";
+    const complete = (partial + text).split(/\r?\n/);
+    partial = complete.pop()!;
+    yield* complete;
+    if (partial.length >= MAX_LINE_LENGTH) {
+      yield partial;
+      partial = "";
     }
   }
-  if (rest !== "") yield rest;
+  if (partial !== "") yield partial;
 }

@@ -1,12 +1,13 @@
 /**
- * The log: events with their facts, as text lines for people or JSON lines for machines. The only
- * file that knows the logging library.
+ * The log: events with their facts, as text lines for people or JSON lines for machines. No other
+ * file may use the logging library.
  *
- * The library's modules only write to {@linkcode log}; who uses them as a library configures
- * LogTape's category `spawnd` as they like, or hears nothing.
+ * spawnd's modules only write to {@linkcode log}. A program that uses spawnd as a library sets up
+ * LogTape's category `spawnd` itself; until then nothing is logged.
  *
- * Whatever an event carries is escaped on its way out: a client can neither forge a line nor reach
- * the terminal. Warnings of one kind are rate-limited, for a client can cause most of them.
+ * All facts are escaped on output, so that a client can neither forge a line nor send escape
+ * sequences to the terminal. Warnings of one kind are rate-limited, since clients can cause most of
+ * them.
  *
  * @module
  */
@@ -24,39 +25,39 @@ import {
 } from "@logtape/logtape";
 import { quote } from "./quote.ts";
 
-/** Where every module of spawnd logs: a message that names the event, and its facts. */
+/** The logger of every spawnd module. The message names the event, the properties are its facts. */
 export const log: Logger = getLogger("spawnd");
 
-/** From the most talkative to the quietest. */
+/** The log levels, from the most to the least verbose. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 /** See {@linkcode LOG_LEVELS}. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** `text` is for people, `json` has one object a line. */
+/** The log formats: `text` for people, `json` for one object per line. */
 export const LOG_FORMATS = ["text", "json"] as const;
 /** See {@linkcode LOG_FORMATS}. */
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** How {@linkcode configureLog} sets the log up. */
+/** Options for {@linkcode configureLog}. */
 export interface LogOptions {
-  /** The least important level that is written. */
+  /** The lowest level that is written. */
   level: LogLevel;
-  /** The form of a line. */
+  /** The format of a line. */
   format: LogFormat;
   /** Whether text lines are coloured. */
   color: boolean;
 }
 
-/** Of one kind of warning this many are written, then the rest of the ten seconds is only counted. */
+/** How many warnings of one kind are written per window; the rest are only counted. */
 const WARNINGS_PER_WINDOW = 5;
 const WINDOW_MS = 10_000;
 
-/** To put an event into words takes a tenth of a first reply, so it waits until that has been given. */
-const DELAY_MS = 5;
+/** Formatting an event takes a tenth as long as a first reply, so it waits until that is out. */
+const WRITE_DELAY_MS = 5;
 
 /**
- * Sends the log to stderr, up to {@linkcode DELAY_MS} late; warnings, errors, and what is left at exit
- * at once. Call it once, before anything is logged.
+ * Sends the log to stderr. Warnings and errors are written immediately, everything else up to
+ * {@linkcode WRITE_DELAY_MS} later or at exit. Call it once, before anything is logged.
  */
 export function configureLog({ level, format, color }: LogOptions): void {
   const formatter = format === "json"
@@ -65,21 +66,21 @@ export function configureLog({ level, format, color }: LogOptions): void {
       timestamp: "rfc3339",
       level: (level) => (level === "warning" ? "warn" : level).padEnd(5),
       format: ({ timestamp, level, message, record }) =>
-        `${timestamp} ${level} ${message}${facts(record)}`,
+        `${timestamp} ${level} ${message}${formatFacts(record)}`,
     });
   const throttle = getThrottlingFilter({
     limit: WARNINGS_PER_WINDOW,
     windowMs: WINDOW_MS,
     key: kindOf,
     summary: {
-      logger: { warning: (message) => log.warn(message) }, // without the facts of its bookkeeping
+      logger: { warning: (message) => log.warn(message) }, // drops the throttle's own facts
       message: ({ suppressed, firstRecord }) =>
         `${suppressed} more like this were not shown: ${kindOf(firstRecord)}`,
     },
   });
   configureSync({
     sinks: {
-      stderr: delayed(formatter),
+      stderr: delayedSink(formatter),
     },
     filters: { throttle: (record) => record.level !== "warning" || throttle(record) },
     loggers: [
@@ -94,43 +95,43 @@ export function configureLog({ level, format, color }: LogOptions): void {
   });
 }
 
-/** A sink that writes a line a record to stderr, a moment later. */
-function delayed(formatter: (record: LogRecord) => string): Sink {
+/** A sink that writes one line per record to stderr, warnings and errors without delay. */
+function delayedSink(formatter: (record: LogRecord) => string): Sink {
   const encoder = new TextEncoder();
-  const waiting: LogRecord[] = [];
+  const pending: LogRecord[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
   const write = () => {
     clearTimeout(timer);
     timer = undefined;
-    for (const record of waiting.splice(0)) {
+    for (const record of pending.splice(0)) {
       try {
         Deno.stderr.writeSync(encoder.encode(formatter(record)));
       } catch {
-        // Whoever read the log has gone: serving goes on.
+        // stderr has no reader any more; keep serving.
       }
     }
   };
   globalThis.addEventListener("unload", write);
   return (record) => {
-    waiting.push(record);
+    pending.push(record);
     if (record.level !== "info" && record.level !== "debug") write();
-    else timer ??= setTimeout(write, DELAY_MS);
+    else timer ??= setTimeout(write, WRITE_DELAY_MS);
   };
 }
 
-/** What warnings of one kind have in common. */
+/** The rate limiter's key: warnings with the same message and reason are of one kind. */
 function kindOf({ rawMessage, properties: { reason } }: LogRecord): string {
   return reason === undefined ? String(rawMessage) : `${rawMessage} reason=${reason}`;
 }
 
-/** What an event carries, as ` key=value` for each; anything but a plain word is quoted. */
-function facts({ properties }: LogRecord): string {
+/** The facts of an event, each as ` key=value`; values other than plain words are quoted. */
+function formatFacts({ properties }: LogRecord): string {
   return Object.entries(properties)
     .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => ` ${key}=${fact(value)}`).join("");
+    .map(([key, value]) => ` ${key}=${formatValue(value)}`).join("");
 }
 
-function fact(value: unknown): string {
+function formatValue(value: unknown): string {
   const text = String(value);
   return /^[\w.:@/+,[\]-]+$/.test(text) ? text : quote(text);
 }

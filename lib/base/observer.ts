@@ -1,19 +1,19 @@
 /**
- * Who measures a server: what it is told as it happens. Everything that can be counted afterwards is
- * in the server's own numbers.
+ * Hooks for measuring a server, which reports durations as they occur. Whatever can be counted
+ * afterwards is in the server's status instead.
  *
  * @module
  */
 
-/** Is told how long things took, in seconds. */
+/** Receives durations, in seconds. Its functions must not throw. */
 export interface Observer {
-  /** A child was started, which held up the server for so long. */
+  /** A child was started; `seconds` is how long that blocked the server. */
   spawned(seconds: number): void;
-  /** A client was sent its first byte, so long after it was accepted. */
+  /** A client was sent its first byte, `seconds` after it was accepted. */
   answered(seconds: number): void;
-  /** A session ended, so long after it began. */
+  /** A session ended, `seconds` after it began. */
   ended(seconds: number): void;
 }
 
-/** Measures nothing. */
+/** Ignores all durations. */
 export const NO_OBSERVER: Observer = { spawned() {}, answered() {}, ended() {} };

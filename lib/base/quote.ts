@@ -1,12 +1,14 @@
 /**
- * Showing untrusted text: what a client sent must neither forge a line nor reach a terminal raw.
+ * Makes untrusted text safe to show: what a client sent must neither forge a log line nor reach a
+ * terminal unescaped.
  *
  * @module
  */
 
 /**
- * `text` in double quotes, on one line: quotes, backslashes and every character that is not plainly
- * visible (control, format and separator characters, lone surrogates) in JavaScript's escapes.
+ * Puts `text` in double quotes, on one line. Quotes, backslashes and every character that is not
+ * plainly visible (control, format and separator characters, lone surrogates) become JavaScript
+ * escapes.
  *
  * @example
  * ```ts
@@ -17,7 +19,7 @@
  */
 export function quote(text: string): string {
   const quoted = JSON.stringify(text);
-  // Most text ends here: the classes of Unicode below take a while to compile at their first use.
+  // The common case. The Unicode classes below are slow to compile at their first use.
   if (/^[ -~]*$/.test(quoted)) return quoted;
   return quoted.replace(
     /[\p{C}\p{Zl}\p{Zp}]/gu,

@@ -1,10 +1,10 @@
 /**
- * The relay: bytes from one endpoint to the other, one pump for each direction. A process and a
- * socket look the same from here, so nothing in this file knows either of them, and nothing here
- * decides anything: a pump carries until it cannot and says what stopped it.
+ * The relay: carries bytes between two endpoints, with one pump for each direction. This file must
+ * know neither processes nor sockets, which look the same from here, and must make no decisions: a
+ * pump runs until it cannot continue and reports what stopped it.
  *
- * A pump reads only after its last chunk was taken, so a slow receiver slows its sender down, and
- * what is held in memory stays one buffer a direction.
+ * A pump reads again only after the sink has taken its last chunk. So a slow receiver slows its
+ * sender down (backpressure), and memory use stays at one buffer per direction.
  *
  * @module
  */
@@ -12,69 +12,83 @@
 /** Where bytes come from. */
 export interface Source {
   /**
-   * Waits for bytes and reads them into `buffer`, which then belongs to the source until the
-   * promise settles. Resolves with a view of what came, which may lie in another `ArrayBuffer` of
-   * the same size (a byte stream transfers it, and detaches the one it was given), or with `null`
-   * at the end of input.
+   * Waits for bytes and reads them into `buffer`, which belongs to the source until the promise
+   * settles. Resolves with a view of the bytes read, or with `null` at end of input. The view may
+   * be of another `ArrayBuffer` of the same size: a byte stream transfers the buffer it is given,
+   * which detaches it.
    */
   read(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null>;
 }
 
 /** Where bytes go. */
 export interface Sink {
-  /** Resolves when all of `bytes` were taken, and the memory may be used again. */
+  /** Resolves when all of `bytes` have been taken and their memory may be reused. */
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** Says that no more bytes will come: half-close, the other direction is left alone. */
+  /** Signals that no more bytes will come (half-close). The other direction stays open. */
   closeWrite(): Promise<void>;
 }
 
 /** One side of a relay: a client's socket, or a child's stdin and stdout. */
 export interface Endpoint extends Source, Sink {}
 
-/** What one direction has carried so far; its pump keeps it current. */
+/** The progress of one direction, kept current by its pump. */
 export class Flow {
   /** Bytes the sink has taken. */
   bytes = 0;
-  /** When the source last gave something, on the clock of `performance.now()`, in milliseconds. */
+  /** When the source last delivered bytes, as `performance.now()` in milliseconds; 0 if never. */
   readAtMs = 0;
-  /** When the sink last took something, on the same clock. */
+  /** When the sink last took bytes, on the same clock; 0 if never. */
   writtenAtMs = 0;
-  /** Whether the pump is waiting for its sink, not for its source. */
+  /** Whether the pump is waiting for its sink rather than for its source. */
   writing = false;
-  /** What stopped the pump, where that was a failure. */
+  /** The error that stopped the pump, if one did. */
   error: unknown = undefined;
-  /** Is called once, when the sink has taken the first bytes. */
+  /** Called once, when the sink has taken its first bytes. */
   onFirst: (() => void) | undefined;
 }
 
 /**
- * Why a pump stopped: its source came to its end and the sink was told, or one of the two failed
- * ({@linkcode Flow.error} says how).
+ * Why a pump stopped: the source ended and so did the sink, or one of the two failed (see
+ * {@linkcode Flow.error}).
  */
 export type PumpEnd = "ended" | "source-failed" | "sink-failed";
 
-/** An idle connection should not pin much memory, and most only ever say a line or two. */
-export const SMALLEST_BUFFER = 4 * 1024;
-/** Beyond a pipe's capacity a larger read brings nothing (Linux: 64 KiB, pipe(7)). */
-const LARGEST_BUFFER = 64 * 1024;
+/** Small: an idle connection should not pin much memory, and most only carry a line or two. */
+export const MIN_BUFFER_BYTES = 4 * 1024;
+/** The capacity of a pipe (Linux: 64 KiB, pipe(7)): larger reads gain nothing. */
+const MAX_BUFFER_BYTES = 64 * 1024;
 
 /**
  * Carries bytes from `source` to `sink` until the source ends or either side fails. Never rejects.
  *
  * @example
- * ```ts ignore
+ * ```ts
+ * import { Flow, pump, type Sink, type Source } from "./relay.ts";
+ *
+ * const chunks = ["hello, ", "world"].map((text) => new TextEncoder().encode(text));
+ * const source: Source = {
+ *   read(buffer) {
+ *     const chunk = chunks.shift();
+ *     buffer.set(chunk ?? []);
+ *     return Promise.resolve(chunk ? buffer.subarray(0, chunk.length) : null);
+ *   },
+ * };
+ * const sink: Sink = {
+ *   write: (bytes) => Promise.resolve(console.log(new TextDecoder().decode(bytes))),
+ *   closeWrite: () => Promise.resolve(),
+ * };
  * const flow = new Flow();
- * const end = await pump(client, child, flow); // "ended", and flow.bytes says how many
+ * console.log(await pump(source, sink, flow), flow.bytes); // ended 12
  * ```
  */
 export async function pump(source: Source, sink: Sink, flow: Flow): Promise<PumpEnd> {
-  let buffer = new Uint8Array(SMALLEST_BUFFER);
-  let failure: PumpEnd = "source-failed";
+  let buffer = new Uint8Array(MIN_BUFFER_BYTES);
+  let endOnError: PumpEnd = "source-failed";
   try {
     for (;;) {
       const chunk = await source.read(buffer);
       if (chunk === null) break;
-      failure = "sink-failed";
+      endOnError = "sink-failed";
       flow.readAtMs = performance.now();
       flow.writing = true;
       await sink.write(chunk);
@@ -83,9 +97,9 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
       if (flow.bytes === 0) flow.onFirst?.();
       flow.bytes += chunk.length;
       buffer = nextBuffer(chunk);
-      failure = "source-failed";
+      endOnError = "source-failed";
     }
-    failure = "sink-failed";
+    endOnError = "sink-failed";
     flow.writing = true;
     await sink.closeWrite();
     flow.writing = false;
@@ -93,11 +107,11 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
   } catch (error) {
     flow.writing = false;
     flow.error = error;
-    return failure;
+    return endOnError;
   }
 }
 
-/** Reads `source` to its end and lets go of what it brings. Never rejects. */
+/** Reads `source` to its end and drops the bytes. Never rejects. */
 export async function discard(source: Source): Promise<PumpEnd> {
   return await pump(source, NULL_SINK, new Flow());
 }
@@ -107,10 +121,10 @@ const NULL_SINK: Sink = {
   closeWrite: () => Promise.resolve(),
 };
 
-/** The buffer for the next read: the last one again, larger when it was full, smaller when it was far too large. */
+/** The buffer for the next read: reused, doubled if it was full, halved if mostly unused. */
 function nextBuffer(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const size = chunk.buffer.byteLength;
-  if (chunk.length === size && size < LARGEST_BUFFER) return new Uint8Array(size * 2);
-  if (chunk.length < size / 4 && size > SMALLEST_BUFFER) return new Uint8Array(size / 2);
+  if (chunk.length === size && size < MAX_BUFFER_BYTES) return new Uint8Array(size * 2);
+  if (chunk.length < size / 4 && size > MIN_BUFFER_BYTES) return new Uint8Array(size / 2);
   return new Uint8Array(chunk.buffer);
 }

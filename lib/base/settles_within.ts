@@ -1,12 +1,12 @@
 /**
- * Waiting for something, but not for ever.
+ * Waits for a promise with a time limit.
  *
  * @module
  */
 
 /**
- * Whether `promise` settles, either way, within `ms` milliseconds. The timer ends with the wait,
- * so that a thousand short connections do not leave a thousand timers behind.
+ * Resolves to whether `promise` settles, either way, within `ms` milliseconds. The timer is cleared
+ * when the wait ends, so that a thousand short connections do not leave a thousand timers behind.
  */
 export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -1,11 +1,12 @@
 /**
- * The counter block: what the counter service answers to every message. The format is the classic
- * multi-process server's, byte for byte: a fixed block with a number, padded with zero bytes.
+ * The counter block, the counter service's answer to every message. The format is that of the
+ * classic multi-process server, byte for byte: a numbered block of fixed size, padded with zero
+ * bytes.
  *
  * @module
  */
 
-/** The size of a block, and the most that one message can hold, in bytes. */
+/** The size of a block and the largest size of a message, in bytes. */
 export const BLOCK_BYTES = 256;
 
 const encoder = new TextEncoder();

@@ -1,6 +1,6 @@
 /**
- * The environment: what a child finds out about its client there. The names are the field's own, of
- * tcpserver (UCSPI-1996) and of systemd and CGI (RFC 3875).
+ * The environment variables that tell a child about its client. The names are those of tcpserver
+ * (UCSPI-1996), systemd and CGI (RFC 3875).
  *
  * @module
  */
@@ -8,9 +8,9 @@
 import type { ProxyHeader } from "../net/proxy_protocol.ts";
 
 /**
- * A child that starts before its client must not take another one for it: where spawnd was itself
- * started by such a server, its own environment has these. (Without a permission it cannot be read,
- * and so nothing can be taken out of it.)
+ * Blank values for a child that starts before its client. If spawnd itself was started by such a
+ * server, a child would inherit these variables and take another client for its own. (Removing them
+ * would need permission to read the environment, so they are set to empty strings.)
  */
 export const UNSET_VARIABLES: Readonly<Record<string, string>> = {
   PROTO: "",
@@ -25,7 +25,7 @@ export const UNSET_VARIABLES: Readonly<Record<string, string>> = {
   REMOTE_PORT: "",
 };
 
-/** What a child that starts for a client is told of it; names that are not known stay empty. */
+/** The variables for a child that starts for a known client; what is not known is empty. */
 export function ucspiVariables({ source, destination }: ProxyHeader): Record<string, string> {
   if (!source || !destination) return { ...UNSET_VARIABLES, PROTO: "UNIX" };
   return {

@@ -1,9 +1,10 @@
 /**
- * The handler: what a client is served by, as the program and arguments that start it. Three kinds
- * end up as the same plain value, so that nothing further on needs to know which it was.
+ * The handler: the program that serves a client, with the arguments that start it. All three kinds
+ * (counter service, module, command) become the same plain value, so that no other file needs to
+ * know which one it has.
  *
- * A Deno child gets what its own command line grants, whatever its parent may do: here that is
- * nothing, and `--no-prompt` so that it never asks for more.
+ * A Deno child has the permissions its own command line grants, whatever its parent has. It must
+ * be given none, and `--no-prompt` so that it never asks for any.
  *
  * @module
  */
@@ -11,29 +12,29 @@
 import { messageOf } from "../base/message_of.ts";
 import { quote } from "../base/quote.ts";
 
-/** A program that reads one client's bytes on stdin and writes its answers on stdout. */
+/** A program that reads one client's bytes on stdin and writes its replies to stdout. */
 export interface Handler {
-  /** What the log and messages call it. */
+  /** Its name in the log and in messages. */
   readonly name: string;
   /** The program: a path, or a name to look up in PATH. */
   readonly command: string;
   /** Its arguments. */
   readonly args: readonly string[];
-  /** What its environment has beside the server's own. */
+  /** Environment variables to add to the server's own. */
   readonly env: Readonly<Record<string, string>>;
-  /** How many children to keep started ahead of their clients, where nobody says otherwise. */
+  /** How many children to keep warm (started before their clients) by default. */
   readonly warm: number;
-  /** A command that fails, with the reason on its stderr, where the program cannot be started. */
+  /** A command that fails, with the reason on stderr, if the program cannot be started. */
   readonly check?: readonly [command: string, ...args: string[]];
 }
 
-/** A handler that cannot be started: the program or module is missing, or is no program. */
+/** A handler cannot be started: its program or module is missing or not executable. */
 export class HandlerError extends Error {
-  /** Tells it from other errors. */
+  /** Always `HandlerError`. */
   override readonly name = "HandlerError";
 
   /**
-   * An error about a handler.
+   * Creates an error for one handler.
    *
    * @param reason Why it cannot be started, without the handler's name.
    */
@@ -41,7 +42,7 @@ export class HandlerError extends Error {
     super(`Cannot start ${quote(handler.name)}: ${reason}`);
   }
 
-  /** What it means that `Deno.Command` threw this. */
+  /** Explains an error thrown by `Deno.Command`. */
   static from(handler: Handler, error: unknown): HandlerError {
     const message = messageOf(error);
     const isForbidden = message.includes("Operation not permitted"); // EPERM, not EACCES
@@ -57,7 +58,7 @@ const DENO_ENV = {
   OTEL_SDK_DISABLED: "true",
 };
 
-/** Measured to save a twelfth of a child's start, and three of its six threads (Deno 2.9.6). */
+/** Measured to save a twelfth of a child's start-up and three of its six threads (Deno 2.9.6). */
 const FAST_START = [
   "--no-config",
   "--no-lock",
@@ -67,18 +68,18 @@ const FAST_START = [
   "--v8-flags=--single-threaded",
 ];
 
-/** How many Deno children are kept warm by default: start-up is most of what a short visit costs. */
+/** The default number of warm Deno children: start-up is most of the cost of a short connection. */
 const WARM_MODULES = 8;
 
 /**
- * The counter service that comes with spawnd.
+ * A handler that runs the built-in counter service.
  *
- * @param options `quiet` leaves out the line it prints for every message.
+ * @param options `quiet` turns off the stderr line for each message.
  */
 export function counterHandler(options: { quiet?: boolean } = {}): Handler {
   const module = new URL("../../child.ts", import.meta.url).href;
-  // Without npm and configuration there is nothing that a server run from elsewhere could need;
-  // only fetching the module itself must stay allowed there.
+  // The counter service needs no packages and no configuration. But if spawnd runs from a remote
+  // address, the child must be allowed to fetch the module itself.
   const flags = module.startsWith("file:")
     ? FAST_START
     : FAST_START.filter((flag) => flag !== "--no-remote");
@@ -99,11 +100,11 @@ export function counterHandler(options: { quiet?: boolean } = {}): Handler {
 }
 
 /**
- * A module of the user's own, run by this same Deno with no permission at all. It keeps its
- * configuration, its lock file and its packages, so it gets no flag that could break these.
+ * A handler that runs a user's module with this same Deno and without any permission. The module
+ * keeps its configuration, lock file and packages, so it gets no flag that could break these.
  *
  * @param module A path, or a `file:`, `https:`, `jsr:` or `npm:` address.
- * @param args What it finds in `Deno.args`.
+ * @param args The module's `Deno.args`.
  */
 export function moduleHandler(module: string, args: readonly string[] = []): Handler {
   return {
@@ -117,10 +118,10 @@ export function moduleHandler(module: string, args: readonly string[] = []): Han
 }
 
 /**
- * Any program that speaks stdin and stdout.
+ * A handler that runs any program that reads stdin and writes stdout.
  *
  * @param command A path, or a name to look up in PATH.
- * @param args Its arguments, as they are: no shell reads them.
+ * @param args Its arguments, passed as they are, without a shell.
  */
 export function commandHandler(command: string, args: readonly string[] = []): Handler {
   return {
@@ -133,7 +134,7 @@ export function commandHandler(command: string, args: readonly string[] = []): H
   };
 }
 
-/** Looks a program up without running it: POSIX sh needs no permission of Deno's to do so. */
+/** Looks up a program without running it; in POSIX sh, which needs no further Deno permission. */
 function lookUp(command: string): [string, ...string[]] {
   return ["sh", "-c", LOOK_UP, "sh", command];
 }
@@ -144,19 +145,19 @@ case $1 in
   */*) found "$1" && exit ;;
   *) IFS=:; for folder in $PATH; do found "\${folder:-.}/$1" && exit; done ;;
 esac
-echo "no such program" >&2; exit 1`;
+echo "no such program, or not executable" >&2; exit 1`;
 
-/** Whether `word` names a module: by its ending, or as an address. */
+/** Whether `word` names a module: by its file extension, or as an address. */
 export function isModule(word: string): boolean {
   return /\.(?:[jt]sx?|m[jt]s)$/.test(word) || /^(?:file|https?|jsr|npm):/.test(word);
 }
 
 /**
- * Makes sure that a handler can be started, and for a module fetches and compiles all it imports,
- * so that the first clients do not wait for that.
+ * Checks that a handler can be started. For a module this also fetches and compiles everything it
+ * imports, so that the first clients do not wait for that.
  *
- * @param identity The user and the group that its children are to run as.
- * @throws {HandlerError} It cannot be; the message says why, in one line.
+ * @param identity The user and group ids that its children will run as.
+ * @throws {HandlerError} It cannot be started; the message says why, in one line.
  */
 export async function checkHandler(
   handler: Handler,
@@ -164,7 +165,7 @@ export async function checkHandler(
 ): Promise<void> {
   if (handler.check === undefined) return;
   const [command, ...args] = handler.check;
-  // A check that must not run proves nothing: the first spawn will tell.
+  // Without permission to run the check, the first spawn will show whether the handler starts.
   if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return;
   let output;
   try {
@@ -181,7 +182,10 @@ export async function checkHandler(
   }
   const { success, stderr } = output;
   if (success) return;
-  const said = new TextDecoder().decode(stderr).split("\n");
-  const place = said.find((line) => /^\s+at /.test(line)) ?? "";
-  throw new HandlerError(handler, said[0]!.replace(/^error: /, "") + place.replace(/^\s+/, " "));
+  const lines = new TextDecoder().decode(stderr).split("\n");
+  const location = lines.find((line) => /^\s+at /.test(line)) ?? "";
+  throw new HandlerError(
+    handler,
+    lines[0]!.replace(/^error: /, "") + location.replace(/^\s+/, " "),
+  );
 }

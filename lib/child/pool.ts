@@ -1,20 +1,22 @@
 /**
- * The pool: workers started ahead of their clients, so that a connection finds its process running.
+ * The pool: warm workers, started before their clients, so that a connection finds its process
+ * already running.
  *
- * It hands out the oldest and refills behind it, never in its way: a spawn blocks the parent's one
- * thread, and a child that starts competes with the reply of the one that was just handed out. So
- * one is started at a time, {@linkcode PACE_MS} apart, once arrivals have paused for
- * {@linkcode PAUSE_MS}, which is when a reply has been given, but at the latest
- * {@linkcode PATIENCE_MS} after the pool fell short. A burst comes faster than anything can be started
- * and is over before that; of a steady stream, hardly anybody finds the pool empty.
+ * It hands out the oldest worker and must never refill in the way of a reply: a spawn blocks the
+ * parent's only thread, and a starting child competes with the one that was just handed out. So
+ * workers are started one at a time, {@linkcode START_INTERVAL_MS} apart, once no connection has
+ * arrived for {@linkcode QUIET_MS}, by which time the reply is out, but at the latest
+ * {@linkcode MAX_REFILL_DELAY_MS} after the pool fell short. A burst arrives faster than workers
+ * can start and is over before that; under a steady load, hardly any connection finds the pool
+ * empty.
  *
- * Three things can go wrong with a child that has no client yet, and none may become a storm:
+ * A child without a client can end in three ways, none of which may cause a storm of starts:
  *
- * - it fails soon after its start: the next one waits, 100 ms at first and twice as long each time,
- *   up to 10 s, and only one at a time is tried until one has stayed;
- * - it exits, all well, soon after its start: it is a program that does not wait for its client. One
- *   started ahead would answer with what was true then, so from here on they start cold;
- * - it ends later: it is replaced.
+ * - It fails soon after its start. The next start is delayed, by 100 ms at first and twice as long
+ *   each time, up to 10 s. Workers are tried one at a time until one keeps running.
+ * - It exits with code 0 soon after its start. Then the program does not wait for its client, and
+ *   the answer of a warm one would be out of date. From then on all workers start cold.
+ * - It ends later. It is replaced.
  *
  * @module
  */
@@ -25,48 +27,48 @@ import type { Exit } from "./worker.ts";
 
 /** What the pool needs of a worker. */
 export interface Poolable {
-  /** How it ended, once it has. */
+  /** How it ended; `null` while it runs. */
   readonly exit: Exit | null;
   /** Resolves when it has ended. */
   readonly exited: Promise<Exit>;
-  /** Ends it, with so many milliseconds for each rung of the stop ladder. */
+  /** Stops it; each step of the stop ladder waits `killTimeoutMs` milliseconds. */
   stop(killTimeoutMs: number): Promise<void>;
-  /** Gives back what is left of it. */
+  /** Releases what it still holds. */
   cancel(): void;
 }
 
-/** How {@linkcode Pool} is set up. */
+/** Options for {@linkcode Pool}. */
 export interface PoolOptions<W extends Poolable> {
-  /** How many workers to keep warm; 0 is none, and every worker starts cold. */
+  /** How many workers to keep warm; with 0 every worker starts cold. */
   readonly size: number;
-  /** Starts a worker; what it throws reaches whoever asked for one. */
+  /** Starts a worker. {@linkcode Pool.start} and {@linkcode Pool.take} pass on what it throws. */
   readonly spawn: () => W;
-  /** How long each rung of the stop ladder is for a worker nobody needs any more, in milliseconds. */
+  /** How long each step of the stop ladder waits for an idle worker, in milliseconds. */
   readonly killTimeoutMs: number;
-  /** @default {the real one} */
+  /** @default {CLOCK} */
   readonly clock?: Clock;
 }
 
-const PAUSE_MS = 3;
-const PATIENCE_MS = 10;
-const PACE_MS = 5;
-const FIRST_BACKOFF_MS = 100;
-const LONGEST_BACKOFF_MS = 10_000;
-/** A child that stayed this long has started well. */
+const QUIET_MS = 3;
+const MAX_REFILL_DELAY_MS = 10;
+const START_INTERVAL_MS = 5;
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 10_000;
+/** A child that has run this long has started successfully. */
 const STARTED_MS = 1_000;
-/** A child that exits before this, all well and without a client, did not wait for one. */
-const IMPATIENT_MS = 10_000;
+/** A child that exits with code 0 and without a client before this age did not wait for one. */
+const EARLY_EXIT_MS = 10_000;
 
 /** Idle workers, oldest first. */
 export class Pool<W extends Poolable> {
   readonly #options: Required<PoolOptions<W>>;
   readonly #idle: W[] = [];
-  /** Workers that are being stopped without ever having had a client. */
+  /** The stops in progress of workers that never had a client. */
   readonly #retiring = new Set<Promise<void>>();
-  /** No more workers are started ahead, because the handler does not wait or the pool was closed. */
+  /** Nothing starts ahead: the handler does not wait for its client, or the pool is closed. */
   #cold = false;
   #closed = false;
-  /** Starts that failed in a row. */
+  /** Failed starts in a row. */
   #failures = 0;
   #failedAtMs = 0;
   #newest: { worker: W; startedAtMs: number } | undefined;
@@ -78,25 +80,25 @@ export class Pool<W extends Poolable> {
     this.#options = { clock: CLOCK, ...options };
   }
 
-  /** How many workers wait for a client. */
+  /** How many workers are idle. */
   get warm(): number {
     return this.#idle.length;
   }
 
   /**
-   * Starts the first worker at once and the others behind it.
+   * Starts the first worker immediately and the others after it.
    *
    * @throws What the first start throws, such as `Deno.errors.NotFound`.
    */
   start(): void {
-    if (this.#wanted) this.#add();
+    if (this.#isShort) this.#add();
     this.#scheduleRefill();
   }
 
   /**
-   * A worker for a client that is here: the oldest warm one, or a new one.
+   * Takes a worker for a client: the oldest warm one, or else a new one.
    *
-   * @param spawn Starts the new one, where it can be told more than one that starts ahead.
+   * @param spawn Starts the new one; unlike a warm one, it can be told about its client.
    * @throws What the start of a new one throws.
    */
   take(spawn: () => W = this.#options.spawn): { worker: W; warm: boolean } {
@@ -110,7 +112,7 @@ export class Pool<W extends Poolable> {
     return worker === undefined ? { worker: spawn(), warm: false } : { worker, warm: true };
   }
 
-  /** Stops the idle workers and starts new ones, which run what the program is by now. */
+  /** Replaces the idle workers by new ones, which run the program as it is now. */
   refresh(): void {
     this.#cold = this.#closed;
     this.#failures = 0;
@@ -118,7 +120,7 @@ export class Pool<W extends Poolable> {
     this.#scheduleRefill();
   }
 
-  /** Stops the idle workers and starts no more; resolves when they have been reaped. */
+  /** Stops the idle workers and starts no more. Resolves when they have been reaped. */
   async close(): Promise<void> {
     this.#cold = this.#closed = true;
     this.#cancelRefill?.();
@@ -126,12 +128,12 @@ export class Pool<W extends Poolable> {
     await Promise.all(this.#retiring);
   }
 
-  get #wanted(): boolean {
+  get #isShort(): boolean {
     return !this.#cold && this.#idle.length < this.#options.size;
   }
 
   #scheduleRefill(): void {
-    if (this.#cancelRefill !== undefined || !this.#wanted) return;
+    if (this.#cancelRefill !== undefined || !this.#isShort) return;
     const waitMs = Math.max(0, this.#nextStartMs() - this.#options.clock.now());
     this.#cancelRefill = this.#options.clock.after(waitMs, () => {
       this.#cancelRefill = undefined;
@@ -140,9 +142,9 @@ export class Pool<W extends Poolable> {
   }
 
   #refill(): void {
-    if (!this.#wanted) return;
+    if (!this.#isShort) return;
     if (this.#nextStartMs() <= this.#options.clock.now()) {
-      // While starts fail, the time has come either to try another or to trust the last one.
+      // After failures, a start is due because the newest worker stayed up or the backoff is over.
       if (this.#failures > 0 && this.#newest?.worker.exit === null) this.#failures = 0;
       try {
         this.#add();
@@ -159,13 +161,13 @@ export class Pool<W extends Poolable> {
     const newestMs = this.#newest?.startedAtMs ?? -Infinity;
     if (this.#failures === 0) {
       return Math.max(
-        newestMs + PACE_MS,
-        Math.min(this.#takenAtMs + PAUSE_MS, this.#shortSinceMs + PATIENCE_MS),
+        newestMs + START_INTERVAL_MS,
+        Math.min(this.#takenAtMs + QUIET_MS, this.#shortSinceMs + MAX_REFILL_DELAY_MS),
       );
     }
     if (this.#newest?.worker.exit === null) return newestMs + STARTED_MS;
     return this.#failedAtMs +
-      Math.min(FIRST_BACKOFF_MS * 2 ** (this.#failures - 1), LONGEST_BACKOFF_MS);
+      Math.min(MIN_BACKOFF_MS * 2 ** (this.#failures - 1), MAX_BACKOFF_MS);
   }
 
   #add(): void {
@@ -179,8 +181,8 @@ export class Pool<W extends Poolable> {
       this.#idle.splice(index, 1);
       worker.cancel();
       const ageMs = this.#options.clock.now() - startedAtMs;
-      if (exit.code === 0 && ageMs < IMPATIENT_MS) this.#goCold();
-      // Ctrl-C on a terminal reaches the children too, and is none of their faults.
+      if (exit.code === 0 && ageMs < EARLY_EXIT_MS) this.#goCold();
+      // Ctrl-C in a terminal also reaches the children; that is not a failed start.
       else if (ageMs < STARTED_MS && exit.signal !== "SIGINT") {
         this.#fail(exit.signal ?? `exit code ${exit.code}`);
       }
@@ -191,7 +193,9 @@ export class Pool<W extends Poolable> {
   #fail(reason: string): void {
     this.#failedAtMs = this.#options.clock.now();
     if (this.#failures++ > 0) return;
-    log.warn("warm children fail at start: the next ones wait, longer each time", { reason });
+    log.warn("warm children fail at start: further starts are delayed, longer each time", {
+      reason,
+    });
   }
 
   #goCold(): void {

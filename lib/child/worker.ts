@@ -1,8 +1,8 @@
 /**
- * The worker: one child process, as an endpoint of the relay and as something that can be stopped.
+ * The worker: one child process, as an endpoint of the relay and with a way to stop it.
  *
- * It owns what a child costs (the process, its pipes) and gives every bit of it back, however the
- * child ends. It never decides when that should be.
+ * It owns the process and its pipes and must release all of them, however the child ends. It must
+ * never decide when that is; the session and the pool do.
  *
  * @module
  */
@@ -10,36 +10,36 @@
 import type { Handler } from "./handler.ts";
 import { lines } from "../base/lines.ts";
 import { log } from "../base/log.ts";
-import { type Endpoint, SMALLEST_BUFFER } from "../base/relay.ts";
+import { type Endpoint, MIN_BUFFER_BYTES } from "../base/relay.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 
-/** What becomes of a child's stderr: the server's own, lines in its log, or nothing. */
+/** Where a child's stderr goes: to the server's stderr, line by line to its log, or nowhere. */
 export type StderrMode = "inherit" | "log" | "null";
 
-/** How a child is started. */
+/** Options for {@linkcode Worker}. */
 export interface WorkerOptions {
-  /** What becomes of its stderr. */
+  /** Where its stderr goes. */
   readonly stderr: StderrMode;
-  /** What its environment has beside the handler's. */
+  /** Environment variables to add; those of the handler take precedence. */
   readonly env: Readonly<Record<string, string>>;
-  /** The user it runs as; the server's own where there is none. */
+  /** The user id it runs as; by default the server's. */
   readonly uid?: number;
-  /** The group it runs as, and no other one. */
+  /** The group id it runs as, as its only group. */
   readonly gid?: number;
 }
 
-/** What the stop ladder sends. */
+/** The signals of the stop ladder. */
 export type StopSignal = "SIGTERM" | "SIGKILL";
 
 /** How a child ended. */
 export interface Exit {
-  /** Its exit code; 128 + the signal's number where a signal ended it. */
+  /** Its exit code; 128 + the signal's number if a signal ended it. */
   readonly code: number;
-  /** The signal that ended it, such as `SIGTERM`; `null` where it exited by itself. */
+  /** The signal that ended it, such as `SIGTERM`; `null` if it exited by itself. */
   readonly signal: string | null;
 }
 
-/** What a read of a child's stdout gives. */
+/** The result of a read from a child's stdout. */
 type Chunk = ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
 
 /** One child process. */
@@ -48,26 +48,26 @@ export class Worker implements Endpoint {
   readonly pid: number;
   /** Resolves when it has ended and has been reaped. Never rejects. */
   readonly exited: Promise<Exit>;
-  /** How it ended, once it has. */
+  /** How it ended; `null` while it runs. */
   exit: Exit | null = null;
-  /** The last signal it was sent, if it was sent one. */
+  /** The last signal it was sent, if any. */
   signalled: StopSignal | undefined;
-  /** The connection it serves, once it has one: its lines in the log carry it. */
-  connection: number | undefined;
+  /** The id of the connection it serves, for its stderr lines in the log; set by the session. */
+  connectionId: number | undefined;
 
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #stdout: ReadableStreamBYOBReader;
   #stdinClosed = false;
-  /** Its first output, read before anybody asks: what is begun ahead, no client waits for. */
-  #first: Promise<Chunk> | undefined;
+  /** The first read of its stdout, started early so that it costs the client no time. */
+  #firstRead: Promise<Chunk> | undefined;
 
   /**
    * Starts a child. This blocks the calling thread for as long as the operating system takes.
    *
-   * @throws Whatever `Deno.Command.spawn` throws: the program is missing (`NotFound`) or is none
-   * (`PermissionDenied`), no process or descriptor is left (`code` is `EAGAIN` or `EMFILE`), or it
-   * may not run as that user (`PermissionDenied`).
+   * @throws Whatever `Deno.Command.spawn` throws: the program is missing (`NotFound`) or not
+   * executable (`PermissionDenied`), no process or descriptor is left (`code` is `EAGAIN` or
+   * `EMFILE`), or the server may not start it as that user (`PermissionDenied`).
    */
   constructor(handler: Handler, { stderr, env, ...identity }: WorkerOptions) {
     this.#child = new Deno.Command(handler.command, {
@@ -81,37 +81,37 @@ export class Worker implements Endpoint {
     this.pid = this.#child.pid;
     this.#stdin = this.#child.stdin.getWriter();
     this.#stdout = this.#child.stdout.getReader({ mode: "byob" });
-    this.#first = this.#stdout.read(new Uint8Array(SMALLEST_BUFFER));
-    this.#first.catch(() => {}); // whoever reads will be told
+    this.#firstRead = this.#stdout.read(new Uint8Array(MIN_BUFFER_BYTES));
+    this.#firstRead.catch(() => {}); // read() reports it
     this.exited = this.#reap();
     if (stderr === "log") this.#logStderr();
   }
 
-  /** Reads what the child writes to stdout; {@linkcode Worker.cancel} ends a read that waits. */
+  /** Reads the child's stdout; {@linkcode Worker.cancel} ends a pending read. */
   async read(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
-    const reading = this.#first ?? this.#stdout.read(buffer);
-    this.#first = undefined;
+    const reading = this.#firstRead ?? this.#stdout.read(buffer);
+    this.#firstRead = undefined;
     const { done, value } = await reading;
     return done ? null : value;
   }
 
-  /** Writes to the child's stdin; rejects when nobody reads there any more. */
+  /** Writes to the child's stdin; rejects once it has no reader. */
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     return this.#stdin.write(bytes);
   }
 
-  /** Closes the child's stdin, after what is being written; a child that no longer reads is fine. */
+  /** Closes the child's stdin after pending writes. Never rejects, even if it has no reader. */
   async closeWrite(): Promise<void> {
     if (this.#stdinClosed) return;
     this.#stdinClosed = true;
     try {
       await this.#stdin.close();
     } catch {
-      // The pipe broke before: it is closed, which is all that is wanted.
+      // The pipe was already broken, and so is closed.
     }
   }
 
-  /** Closes the reading end of the child's stdout: its next write there fails. */
+  /** Closes the read end of the child's stdout, so that its next write there fails. */
   cancel(): void {
     this.#stdout.cancel().catch(() => {});
   }
@@ -121,7 +121,7 @@ export class Worker implements Endpoint {
    * the child has been reaped.
    *
    * @param killTimeoutMs How long each wait is, in milliseconds.
-   * @param graceMs How long the first one is, where the end of input has been waited on before.
+   * @param graceMs The first wait; shorter if the child has already had time since end of input.
    */
   async stop(killTimeoutMs: number, graceMs: number = killTimeoutMs): Promise<void> {
     this.closeWrite();
@@ -132,13 +132,13 @@ export class Worker implements Endpoint {
     await this.exited;
   }
 
-  /** Sends a signal, if the child is still there to get it. */
+  /** Sends a signal, unless the child has been reaped. */
   kill(signal: StopSignal): void {
     try {
       this.#child.kill(signal);
       this.signalled = signal;
     } catch {
-      // It was faster: a child that has been reaped cannot be signalled (TypeError, seen on 2.9).
+      // A child that has been reaped cannot be signalled (TypeError, seen on 2.9).
     }
   }
 
@@ -147,17 +147,17 @@ export class Worker implements Endpoint {
       const { code, signal } = await this.#child.status;
       this.exit = { code, signal };
     } catch {
-      // A real-time signal has no name in Deno, and the status rejects (seen on 2.9).
+      // Deno has no names for real-time signals, so the status rejects (seen on 2.9).
       this.exit = { code: 128, signal: "unknown" };
     }
-    // Nobody is left to read: lets go of the descriptor and of a write that waits.
+    // stdin has no reader any more: release the descriptor and any pending write.
     this.closeWrite();
     return this.exit;
   }
 
   async #logStderr(): Promise<void> {
     for await (const line of lines(this.#child.stderr)) {
-      log.info("stderr", { id: this.connection, pid: this.pid, line });
+      log.info("stderr", { id: this.connectionId, pid: this.pid, line });
     }
   }
 }

@@ -1,34 +1,34 @@
 /**
- * IP addresses: as text, as bytes, and as networks to find them in.
+ * IP addresses as text and as bytes, and sets of networks to match them against.
  *
- * An IPv4 client of an IPv6 socket reads `::ffff:192.0.2.1` (RFC 4291, section 2.5.5.2). It is the
- * same client as on an IPv4 socket, so here it is written `192.0.2.1` from the start.
+ * An IPv6 socket shows an IPv4 client as `::ffff:192.0.2.1` (RFC 4291, section 2.5.5.2). It is the
+ * same client as on an IPv4 socket, so spawnd always writes `192.0.2.1`.
  *
  * @module
  */
 
 import type { BlockList } from "node:net";
 
-/** One end of a connection over IP. */
+/** One endpoint of a connection over IP. */
 export interface SocketAddress {
-  /** Its address, IPv4 or IPv6. */
+  /** The address, IPv4 or IPv6. */
   readonly hostname: string;
-  /** Its port. */
+  /** The port. */
   readonly port: number;
 }
 
-/** `127.0.0.1:9527`, or `[::1]:9527` (RFC 3986, section 3.2.2). */
+/** Formats as `127.0.0.1:9527` or `[::1]:9527` (RFC 3986, section 3.2.2). */
 export function formatSocketAddress({ hostname, port }: SocketAddress): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
-/** The same end, with an IPv4-mapped address as the IPv4 address it is. */
+/** Converts an IPv4-mapped address to plain IPv4; returns any other as it is. */
 export function unmapIPv4({ hostname, port }: SocketAddress): SocketAddress {
   return { hostname: hostname.replace(/^::ffff:(?=\d+\.)/i, ""), port };
 }
 
 /**
- * The bytes of an address: 4 for IPv4, 16 for IPv6; `undefined` where the text is none.
+ * The bytes of an address: 4 for IPv4, 16 for IPv6; `undefined` if `text` is not an address.
  *
  * @example
  * ```ts
@@ -55,7 +55,7 @@ export function parseAddress(text: string): Uint8Array<ArrayBuffer> | undefined 
   );
 }
 
-/** The address that 4 or 16 bytes are, in its shortest form (RFC 5952). */
+/** Formats the 4 or 16 bytes of an address in its shortest form (RFC 5952). */
 export function formatAddress(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
   const groups = Array.from({ length: 8 }, (_, i) => (bytes[2 * i]! << 8 | bytes[2 * i + 1]!));
@@ -67,8 +67,8 @@ export function formatAddress(bytes: Uint8Array): string {
 }
 
 /**
- * Who an address is, where one is counted: an IPv4 address stands for itself, of an IPv6 address
- * the first 64 bits do, for that much is what one subscriber gets to choose from (RFC 6177).
+ * The source that an address counts as in per-source limits: an IPv4 address itself, but only the
+ * first 64 bits of an IPv6 address, because one subscriber can use a whole /64 (RFC 6177).
  */
 export function sourceOf(hostname: string): string {
   if (!hostname.includes(":")) return hostname;
@@ -98,10 +98,10 @@ export class Networks {
   }
 
   /**
-   * The networks in CIDR notation. (Asynchronous because `node:net` takes 15 ms to load on Deno
-   * 2.9, which only those pay who have any.)
+   * Creates a set from networks in CIDR notation and single addresses. (Asynchronous so that
+   * `node:net`, which takes 15 ms to load on Deno 2.9, is only loaded for a set that is not empty.)
    *
-   * @throws {RangeError} One of them is none.
+   * @throws {RangeError} An entry is neither a network nor an address.
    */
   static async of(networks: readonly string[]): Promise<Networks> {
     if (networks.length === 0) return new Networks();
@@ -111,7 +111,9 @@ export class Networks {
       const network = parseNetwork(text);
       if (network === undefined) {
         throw new RangeError(
-          `Cannot use ${JSON.stringify(text)} as a network: it is not in CIDR notation`,
+          `Cannot use ${
+            JSON.stringify(text)
+          } as a network: it is not in CIDR notation, such as 10.0.0.0/8`,
         );
       }
       list.addSubnet(...network);
@@ -119,12 +121,12 @@ export class Networks {
     return new Networks(list);
   }
 
-  /** Whether there are none. */
+  /** Whether the set is empty. */
   get isEmpty(): boolean {
     return this.#list === undefined;
   }
 
-  /** Whether the address is in one of them; IPv4 and IPv4-mapped addresses are the same. */
+  /** Whether `address` is in one of the networks; an IPv4-mapped address counts as IPv4. */
   has(address: string): boolean {
     return this.#list?.check(address, address.includes(":") ? "ipv6" : "ipv4") ?? false;
   }

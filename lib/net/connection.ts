@@ -1,66 +1,68 @@
 /**
- * The client: one accepted connection as an endpoint of the relay, over TCP or a Unix socket.
+ * The client: one accepted connection, over TCP or a Unix socket, as an endpoint of the relay.
  *
- * It reads and writes the connection itself and never touches `conn.readable`, which closes the
- * whole socket at the end of input and so makes half-close impossible (seen on Deno 2.9).
+ * It must never use `conn.readable`, which closes the whole socket at end of input and so makes
+ * half-close impossible (seen on Deno 2.9). It calls `conn.read()` and `conn.write()` instead.
  *
  * @module
  */
 
 import { formatSocketAddress, unmapIPv4 } from "./address.ts";
 import { type ProxyHeader, readProxyHeader } from "./proxy_protocol.ts";
-import { discard, type Endpoint, SMALLEST_BUFFER } from "../base/relay.ts";
+import { discard, type Endpoint, MIN_BUFFER_BYTES } from "../base/relay.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 
 /**
- * How long a client's bytes are still read after its last output, and how long output may still take
- * to leave after its child was stopped; milliseconds. A socket closed with bytes unread is reset, and
- * a reset destroys output that the client has not read yet (RFC 1122, section 4.2.2.13).
+ * How long to go on reading a client's bytes after its last output, and how long output may take to
+ * drain after its child was stopped, in milliseconds. Closing a socket with unread bytes resets it,
+ * and a reset destroys output that the client has not read yet (RFC 1122, section 4.2.2.13).
  */
 export const LINGER_MS = 2_000;
 
 /** An accepted connection. */
 export class Connection implements Endpoint {
   readonly #conn: Deno.Conn;
-  /** Both ends, as a proxy in between tells them where there is one; none for a Unix socket. */
-  #ends: ProxyHeader;
-  /** What was read before somebody wanted it. */
-  #ahead: Promise<Uint8Array<ArrayBuffer> | null> | undefined;
+  #addresses: ProxyHeader;
+  /** A read that was started early, to see whether the client has left. */
+  #readAhead: Promise<Uint8Array<ArrayBuffer> | null> | undefined;
 
-  /** @param ends Both ends, where the connection's own are not those of the client. */
-  constructor(conn: Deno.Conn, ends: ProxyHeader = endsOf(conn)) {
+  /** @param addresses The client's endpoints, if they are not those of `conn`. */
+  constructor(conn: Deno.Conn, addresses: ProxyHeader = addressesOf(conn)) {
     this.#conn = conn;
-    this.#ends = ends;
-    // Neither a Unix socket nor one under TLS can be told.
+    this.#addresses = addresses;
+    // Unix and TLS connections do not have these methods.
     const { setNoDelay, setKeepAlive } = conn as Partial<Deno.TcpConn>;
     try {
-      setNoDelay?.call(conn, true); // what a child writes at once is a message: do not hold it back
-      setKeepAlive?.call(conn, true); // a peer that lost its power sends no FIN
+      setNoDelay?.call(conn, true); // one write of a child is likely one message: do not delay it
+      setKeepAlive?.call(conn, true); // a peer that lost power sends no FIN
     } catch {
-      // Already reset: the first read will say so.
+      // Already reset; the first read will fail too.
     }
   }
 
-  /** The peer as the log has it: `ip:port`, or `unix`. */
+  /** The peer's name in the log: `ip:port`, or `unix`. */
   get name(): string {
-    return this.#ends.source ? formatSocketAddress(this.#ends.source) : "unix";
+    return this.#addresses.source ? formatSocketAddress(this.#addresses.source) : "unix";
   }
 
-  /** Its address; none over a Unix socket. */
+  /** The peer's IP address; `undefined` over a Unix socket. */
   get address(): string | undefined {
-    return this.#ends.source?.hostname;
+    return this.#addresses.source?.hostname;
   }
 
-  /** Both ends of the client's own connection, be it to this server or to a proxy. */
-  get ends(): ProxyHeader {
-    return this.#ends;
+  /**
+   * The endpoints of the client's own connection, to this server or to the proxy in front of it;
+   * empty over a Unix socket.
+   */
+  get addresses(): ProxyHeader {
+    return this.#addresses;
   }
 
   async read(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
-    if (this.#ahead !== undefined) {
-      const ahead = this.#ahead;
-      this.#ahead = undefined;
-      return await ahead;
+    if (this.#readAhead !== undefined) {
+      const readAhead = this.#readAhead;
+      this.#readAhead = undefined;
+      return await readAhead;
     }
     const length = await this.#conn.read(buffer);
     return length === null ? null : buffer.subarray(0, length);
@@ -77,42 +79,47 @@ export class Connection implements Endpoint {
   }
 
   /**
-   * Reads the PROXY header that has to come first; from then on, the client is whom it names.
+   * Reads the PROXY header, which must come first. The connection then takes the addresses in it,
+   * if there are any.
    *
-   * @throws {ProxyHeaderError} There is none. And whatever a read throws.
+   * @throws {ProxyHeaderError} The connection does not start with a valid header.
+   * @throws Whatever a read throws.
    */
   async readProxyHeader(): Promise<void> {
     const { header, rest } = await readProxyHeader(this);
-    if (header.source) this.#ends = header;
-    if (rest.length > 0) this.#ahead = Promise.resolve(rest);
+    if (header.source) this.#addresses = header;
+    if (rest.length > 0) this.#readAhead = Promise.resolve(rest);
   }
 
   /**
-   * Whether a client that has to wait has gone: it reset the connection, or ended it without having
-   * said anything. Resolves when it is clear; to `false` once it says something, for then it may well
-   * end its input and wait on for its answer.
+   * Whether a waiting client has left: it reset the connection, or ended its input without sending
+   * a byte. Resolves when that is known; to `false` once the client sends something, since it may
+   * then end its input and still wait for an answer.
    */
   async hasLeft(): Promise<boolean> {
-    this.#ahead ??= this.read(new Uint8Array(SMALLEST_BUFFER));
+    this.#readAhead ??= this.read(new Uint8Array(MIN_BUFFER_BYTES));
     try {
-      return await this.#ahead === null;
+      return await this.#readAhead === null;
     } catch {
       return true;
     }
   }
 
-  /** Says a last word, ends the output, and closes when the client has seen it, or soon. */
+  /**
+   * Sends `text` and half-closes, then discards input until the client closes too, so that no reset
+   * destroys the text. Closes after {@linkcode LINGER_MS} at the latest.
+   */
   async refuse(text: Uint8Array<ArrayBuffer>): Promise<void> {
-    const farewell = async () => {
+    const sendAndLinger = async () => {
       await this.write(text);
       await this.closeWrite();
       await discard(this);
     };
-    await settlesWithin(farewell(), LINGER_MS);
+    await settlesWithin(sendAndLinger(), LINGER_MS);
     this.close();
   }
 
-  /** Closes the connection; what is still waiting in a read or a write fails. May be called twice. */
+  /** Closes the connection. Pending reads and writes fail. Idempotent. */
   close(): void {
     try {
       this.#conn.close();
@@ -122,7 +129,7 @@ export class Connection implements Endpoint {
   }
 }
 
-function endsOf({ remoteAddr, localAddr }: Deno.Conn): ProxyHeader {
+function addressesOf({ remoteAddr, localAddr }: Deno.Conn): ProxyHeader {
   if (remoteAddr.transport !== "tcp" || localAddr.transport !== "tcp") return {};
   return { source: unmapIPv4(remoteAddr), destination: unmapIPv4(localAddr) };
 }

@@ -1,10 +1,9 @@
 /**
- * The listener: a socket that clients connect to, over TCP or at a path of the file system.
+ * The listener: a listening socket, over TCP or at a path in the file system.
  *
- * An accept that fails is not the end of it: the client may have been gone already, or descriptors
- * may have run out for a while. And it ends well: the kernel completes connections on its own and
- * resets those that nobody has accepted when the socket closes, so what is in its queue comes out
- * first.
+ * A failed accept must never end it: the client may have left already, or descriptors may have run
+ * out for a while. Nor may closing it reset clients: the kernel completes connections by itself and
+ * resets those still in the backlog when the socket closes, so the backlog is accepted first.
  *
  * @module
  */
@@ -14,50 +13,50 @@ import { Connection } from "./connection.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 
-/** A listener that cannot be had; the message says why and what to do, in one line. */
+/** An address cannot be listened on. The message says why and what to do, in one line. */
 export class ListenError extends Error {
-  /** Tells it from other errors. */
+  /** Always `ListenError`. */
   override readonly name = "ListenError";
 
   /**
-   * An error about an address.
+   * Creates an error for one address.
    *
-   * @param address What was to be listened on.
-   * @param reason What is in the way.
+   * @param address The address to listen on, as it is shown in the message.
+   * @param reason What is wrong and what to do about it.
    */
   constructor(address: string, reason: string) {
     super(`Cannot listen on ${address}: ${reason}`);
   }
 }
 
-/** Where to listen over TCP. */
+/** Options for {@linkcode Listener.tcp}. */
 export interface TcpOptions {
-  /** The address, or a name to look up. */
+  /** The address, or a host name to resolve. */
   readonly hostname: string;
-  /** The port; 0 takes a free one. */
+  /** The port, from 0 to 65535; 0 picks a free one. */
   readonly port: number;
-  /** How many connections the kernel holds until they are accepted. */
+  /** The backlog: how many connections the kernel holds until they are accepted. */
   readonly backlog: number;
-  /** Whether others may listen on the same port. */
+  /** Whether other sockets may listen on the same port (SO_REUSEPORT). */
   readonly reusePort: boolean;
 }
 
 type Socket = Deno.Listener<Deno.TcpConn | Deno.UnixConn>;
 
-/** Accepting stops for this long when descriptors ran out, or for a reason nobody knows. */
+/** How long accepting pauses after an error such as EMFILE. */
 const ACCEPT_PAUSE_MS = 100;
-/** How long a socket that is to close waits for one more client, to close right behind it. */
-const LAST_CLIENT_MS = 100;
+/** How long a closing socket waits for one more client; see {@linkcode Listener.close}. */
+const CLOSE_TIMEOUT_MS = 100;
 
-/** A socket that clients connect to. */
+/** A listening socket. */
 export class Listener {
-  /** Where it listens. */
+  /** The address it listens on. */
   readonly addr: Deno.NetAddr | Deno.UnixAddr;
-  /** The same, as the log has it: `ip:port`, or `unix:path`. */
+  /** The address as shown in the log: `ip:port` or `unix:path`. */
   readonly name: string;
   #socket: Socket | undefined;
-  /** It closes when its queue is empty, and at the latest now. */
-  #closing: ReturnType<typeof setTimeout> | undefined;
+  /** Set while it is closing: closes it even if the backlog was never seen empty. */
+  #closeTimer: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -68,7 +67,7 @@ export class Listener {
   /**
    * Listens on a TCP port.
    *
-   * @throws {ListenError} It cannot be had.
+   * @throws {ListenError} The address cannot be listened on.
    */
   static tcp({ hostname, port, backlog, reusePort }: TcpOptions): Listener {
     try {
@@ -79,9 +78,9 @@ export class Listener {
   }
 
   /**
-   * Listens at a path. A socket file that nobody listens on any more is replaced.
+   * Listens on a Unix socket. A stale socket file, on which no program listens, is replaced.
    *
-   * @throws {ListenError} It cannot be had.
+   * @throws {ListenError} The path cannot be listened on.
    */
   static async unix(path: string): Promise<Listener> {
     const listen = () => new Listener(Deno.listen({ transport: "unix", path }));
@@ -92,10 +91,12 @@ export class Listener {
         if (!(error instanceof Deno.errors.AddrInUse)) throw error;
       }
       if (!(await Deno.lstat(path)).isSocket) {
-        throw new Error("the path is taken by a file that is no socket; choose another one");
+        throw new Error("the path exists and is not a socket. Choose another path");
       }
       if (await isListening(path)) {
-        throw new Error("the path is taken; stop what listens there, or choose another one");
+        throw new Error(
+          "the path is in use. Stop the program that listens there, or choose another path",
+        );
       }
       await Deno.remove(path);
       return listen();
@@ -104,22 +105,22 @@ export class Listener {
     }
   }
 
-  /** The next client; `undefined` when it has been closed. Never rejects. */
+  /** Accepts the next client; resolves to `undefined` once it is closed. Never rejects. */
   async accept(): Promise<Connection | undefined> {
     while (this.#socket !== undefined) {
       try {
         const accepting = this.#socket.accept();
-        if (this.#closing && !await isReady(accepting)) this.closeNow();
+        if (this.#closeTimer && !await settlesAtOnce(accepting)) this.closeNow();
         return new Connection(await accepting);
       } catch (error) {
         if (error instanceof Deno.errors.BadResource) return; // closed
-        // The client was gone before it was accepted (seen on 2.9 as NotConnected).
+        // A client's reset before accept (seen on 2.9 as NotConnected).
         if (error instanceof Deno.errors.NotConnected) {
-          log.debug("gone before it was accepted");
+          log.debug("connection reset before accept");
           continue;
         }
-        // Out of descriptors, say (EMFILE): the connection stays in the backlog, the error would be
-        // the same at once.
+        // For example EMFILE, out of descriptors: the connection stays in the backlog, and an
+        // immediate retry would fail the same way.
         log.warn("cannot accept", { error: String(error) });
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
       }
@@ -127,32 +128,32 @@ export class Listener {
   }
 
   /**
-   * Accepts what the kernel has completed by now, then closes.
+   * Lets {@linkcode Listener.accept} empty the backlog, then closes.
    *
-   * The queue is known to be empty only right behind a client that was accepted, for then the kernel
-   * has just been asked. Where clients come often there is one soon; where they come seldom, any
-   * moment will do.
+   * The backlog is known to be empty only right after a client was accepted, because only then has
+   * the kernel just been asked. If clients connect often, the next one comes soon. If they connect
+   * rarely, any moment will do, so a timer closes the socket after {@linkcode CLOSE_TIMEOUT_MS}.
    */
   close(): void {
-    this.#closing ??= setTimeout(() => this.closeNow(), LAST_CLIENT_MS);
+    this.#closeTimer ??= setTimeout(() => this.closeNow(), CLOSE_TIMEOUT_MS);
   }
 
-  /** Closes; whoever the kernel has completed is reset. */
+  /** Closes immediately; the kernel resets the connections in the backlog. */
   closeNow(): void {
-    clearTimeout(this.#closing);
+    clearTimeout(this.#closeTimer);
     this.#socket?.close();
     this.#socket = undefined;
   }
 }
 
-/** Whether a promise settles without anything from outside: by the microtasks that are due. */
-async function isReady(promise: Promise<unknown>): Promise<boolean> {
-  let ready = false;
-  const settle = () => ready = true;
+/** Whether a promise settles by pending microtasks alone, without the event loop. */
+async function settlesAtOnce(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  const settle = () => settled = true;
   promise.then(settle, settle);
-  // An accept that finds a client takes two (seen on 2.9).
-  for (let turn = 0; turn < 10 && !ready; turn++) await undefined;
-  return ready;
+  // An accept that finds a client takes two turns (seen on 2.9).
+  for (let turn = 0; turn < 10 && !settled; turn++) await undefined;
+  return settled;
 }
 
 async function isListening(path: string): Promise<boolean> {
@@ -164,19 +165,19 @@ async function isListening(path: string): Promise<boolean> {
   }
 }
 
-/** Why listening on a port failed, and what to do about it. */
+/** Says why listening on a TCP port failed and what to do about it. */
 export function explainListenError(error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) {
-    return "the port is taken; stop what listens there, or choose another one";
+    return "the port is in use. Stop the program that listens there, or choose another port";
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return "the system does not allow this port; choose one from 1024 up";
+    return "the system does not allow this port. Choose port 1024 or higher";
   }
   if (error instanceof Deno.errors.AddrNotAvailable) {
-    return "this machine has no such address; choose another one";
+    return "this machine does not have that address. Choose another one";
   }
   const message = messageOf(error);
   return message.startsWith("failed to lookup address")
-    ? "there is no such host; choose another one"
+    ? "the host name cannot be resolved. Choose another host"
     : message;
 }

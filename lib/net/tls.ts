@@ -1,11 +1,11 @@
 /**
- * TLS: takes clients through their handshake, and carries their bytes from then on.
+ * TLS: performs the handshake with clients and decrypts their bytes afterwards.
  *
- * Deno speaks TLS as a server only on connections that a TLS listener has accepted itself, and such
- * a connection keeps its socket until its client is done with the handshake, closed or not (seen on
- * 2.9); nor can its listener get another certificate, or a PROXY header be read first. So there is a
- * TLS listener that nobody outside can reach, on the loopback, and a client's encrypted bytes are
- * carried to it. The client's own socket stays an ordinary one, and closing that ends everything.
+ * Deno serves TLS only on connections that its own TLS listener has accepted. Such a connection
+ * keeps its socket until the client finishes the handshake, even after `close()` (seen on 2.9). Its
+ * listener cannot change its certificate, and no PROXY header can be read first. So clients must
+ * never connect to the TLS listener: it listens on the loopback only, and their encrypted bytes are
+ * pumped to it. A client's own socket stays an ordinary one; closing it ends everything.
  *
  * @module
  */
@@ -13,25 +13,25 @@
 import { Connection } from "./connection.ts";
 import { Flow, pump } from "../base/relay.ts";
 
-/** The files of a server's identity. */
+/** The files of a server's certificate and key. */
 export interface TlsFiles {
-  /** The certificate chain in PEM. */
+  /** Path of the certificate chain, in PEM format. */
   readonly cert: string;
-  /** Its private key in PEM. */
+  /** Path of its private key, in PEM format. */
   readonly key: string;
 }
 
-/** A server's identity, which clients shake hands with. */
+/** The TLS side of a server: its certificate and key, and the handshake with clients. */
 export class Tls {
   readonly #files: TlsFiles;
   #listener: Deno.TlsListener;
-  /** Connections to the listener are made one at a time, so that each is known. */
+  /** The last pairing. They run one at a time, so that each accept is matched to its connect. */
   #pairing: Promise<unknown> = Promise.resolve();
 
   /**
    * Reads the files. Needs `--allow-read` for them, and `--allow-net` for 127.0.0.1.
    *
-   * @throws A file cannot be read, or the certificate and the key are not good.
+   * @throws A file cannot be read, or the certificate or the key is not valid.
    */
   constructor(files: TlsFiles) {
     this.#files = files;
@@ -39,9 +39,9 @@ export class Tls {
   }
 
   /**
-   * Reads the files again, for the clients to come.
+   * Reads the files again; new clients get the new certificate.
    *
-   * @throws They are not good; it goes on with what it had.
+   * @throws A file cannot be read or is not valid; the old certificate stays in use.
    */
   renew(): void {
     const old = this.#listener;
@@ -49,52 +49,52 @@ export class Tls {
     this.#pairing.finally(() => old.close());
   }
 
-  /** Gives the listener back. */
+  /** Closes the loopback listener. */
   close(): void {
     this.#listener.close();
   }
 
   /**
-   * Takes a client through the handshake, and gives it back with its bytes in plain. That takes as
-   * long as the client likes; closing the client ends it.
+   * Performs the handshake; resolves to a connection that carries the decrypted bytes. There is no
+   * timeout: close `client` to abort.
    *
-   * @throws What it sent was no TLS, it did not like ours, or it has gone.
+   * @throws The client did not speak TLS, rejected the handshake, or left.
    */
   async handshake(client: Connection): Promise<Connection> {
     const pairing = this.#pairing.then(() => pair(this.#listener));
     this.#pairing = pairing.catch(() => {});
-    const [conn, secured] = await pairing;
+    const [conn, tlsConn] = await pairing;
     const inner = new Connection(conn);
     const carry = async (from: Connection, to: Connection) => {
       if (await pump(from, to, new Flow()) !== "ended") inner.close();
     };
     carry(client, inner);
     const flushed = carry(inner, client);
-    const shaken = new TlsConnection(secured, client, inner, flushed);
+    const secured = new TlsConnection(tlsConn, client, inner, flushed);
     try {
-      await secured.handshake();
-      return shaken;
+      await tlsConn.handshake();
+      return secured;
     } catch (error) {
-      shaken.close();
+      secured.close();
       throw error;
     }
   }
 }
 
-/** A client behind its handshake. */
+/** A client after its handshake. */
 class TlsConnection extends Connection {
   readonly #outer: Connection;
   readonly #inner: Connection;
   readonly #flushed: Promise<void>;
 
   constructor(conn: Deno.TlsConn, outer: Connection, inner: Connection, flushed: Promise<void>) {
-    super(conn, outer.ends);
+    super(conn, outer.addresses);
     this.#outer = outer;
     this.#inner = inner;
     this.#flushed = flushed;
   }
 
-  /** Ends the output; resolves when all of it is on its way to the client. */
+  /** Half-closes; resolves when all output has been written to the client's socket. */
   override async closeWrite(): Promise<void> {
     await super.closeWrite();
     await this.#flushed;
@@ -116,16 +116,16 @@ function listen({ cert, key }: TlsFiles): Deno.TlsListener {
   });
 }
 
-/** Both ends of a new connection to a listener; what else may have connected there is closed. */
+/** Connects to the listener and returns both ends. Closes connections from other programs. */
 async function pair(listener: Deno.TlsListener): Promise<[Deno.TcpConn, Deno.TlsConn]> {
   const { hostname, port } = listener.addr as Deno.NetAddr;
   const conn = await Deno.connect({ hostname, port });
   try {
     for (;;) {
-      const secured = await listener.accept();
-      const { port } = secured.remoteAddr as Deno.NetAddr;
-      if (port === conn.localAddr.port) return [conn, secured];
-      secured.close();
+      const tlsConn = await listener.accept();
+      const { port } = tlsConn.remoteAddr as Deno.NetAddr;
+      if (port === conn.localAddr.port) return [conn, tlsConn];
+      tlsConn.close();
     }
   } catch (error) {
     conn.close();

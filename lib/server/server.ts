@@ -1,8 +1,8 @@
 /**
- * The server: its listeners, the accept loop, the set of sessions, and the way all of it ends.
+ * The server: its listeners, the accept loops, the set of sessions, and an orderly shutdown.
  *
- * It touches little and waits for nobody: whatever a client or a child may do, it does beside all
- * the others, and accepting goes on.
+ * It never waits for a client or a child in the accept loop: each connection is handling beside the
+ * others, and accepting goes on.
  *
  * @module
  */
@@ -18,32 +18,36 @@ import { Pool } from "../child/pool.ts";
 import { formatProxyHeader } from "../net/proxy_protocol.ts";
 import { type AcceptedConnection, Intake, type RefusalReason } from "../admission/intake.ts";
 import { type ConnectionStatus, Session } from "./session.ts";
-import { resolveSettings, type ServerOptions, type Settings } from "./settings.ts";
+import type { ServerOptions } from "./options.ts";
+import { resolveSettings, type Settings } from "./settings.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { Tls } from "../net/tls.ts";
 import { type StopSignal, Worker } from "../child/worker.ts";
 
 /** A server's numbers at one moment. */
 export interface ServerStatus {
-  /** Connections that have been accepted. Once nobody is in between, the sum of all the others. */
+  /**
+   * Connections accepted since the start: the sum of `active`, `waiting`, `served`, `failed` and
+   * `refused`, apart from those in a handshake.
+   */
   accepted: number;
-  /** Connections that are being served. */
+  /** Connections being served. */
   active: number;
-  /** Clients that wait for one of these to end. */
+  /** Connections waiting for a slot. */
   waiting: number;
-  /** Connections that have been served to their end. */
+  /** Connections served to their end. */
   served: number;
-  /** Clients that were not served because no child could be started. */
+  /** Connections refused because no child could be started. */
   failed: number;
-  /** Clients that were not served for another reason. */
+  /** Connections not served for another reason. */
   refused: Record<RefusalReason, number>;
-  /** Children that wait for a client; no connections. */
+  /** Children waiting for a client. */
   warm: number;
-  /** Children that have been started. */
+  /** Children started. */
   spawned: number;
-  /** Children that could not be. */
+  /** Children that could not be started. */
   unspawned: number;
-  /** Children that had to be sent a signal to end, by the last one they were sent. */
+  /** Children that needed a signal to end, by the last signal they were sent. */
   killed: Record<StopSignal, number>;
   /** Bytes that children have taken from their clients. */
   bytesIn: number;
@@ -54,19 +58,20 @@ export interface ServerStatus {
 /**
  * A TCP server that gives every connection a process of its own.
  *
- * @example
- * ```ts ignore
+ * @example Serve until told to stop
+ * ```ts
  * import { commandHandler, Server } from "@spawnd/spawnd";
  *
- * await using server = await Server.listen({ handler: commandHandler("cat"), port: 0 });
+ * const server = await Server.listen({ handler: commandHandler("cat"), port: 0 });
  * console.log(`echoing on port ${server.addr.port}`);
- * await server.finished;
+ * setTimeout(() => server.shutdown(), 100); // a program does this at a signal
+ * console.log(await server.finished); // true: no connection was cut
  * ```
  */
 export class Server implements AsyncDisposable {
-  /** The address and port it really listens on. */
+  /** The TCP address it listens on, with the actual port. */
   readonly addr: Deno.NetAddr;
-  /** Resolves when it has been shut down; to `false` where somebody had to be cut. Never rejects. */
+  /** Resolves when it has shut down; to `false` if connections had to be cut. Never rejects. */
   readonly finished: Promise<boolean>;
 
   readonly #options: Settings;
@@ -74,8 +79,8 @@ export class Server implements AsyncDisposable {
   readonly #tls: Tls | undefined;
   readonly #intake: Intake;
   readonly #pool: Pool<Worker>;
-  /** What becomes of everybody who was accepted and has not gone. */
-  readonly #inFlight = new Set<Promise<void>>();
+  /** Every accepted connection that has not been closed, from its handshake on. */
+  readonly #connections = new Set<Promise<void>>();
   readonly #sessions = new Set<Session>();
   /** Every child that has not been reaped, with or without a client. */
   readonly #workers = new Set<Worker>();
@@ -86,8 +91,8 @@ export class Server implements AsyncDisposable {
   #spawned = 0;
   #unspawned = 0;
   readonly #killed: Record<StopSignal, number> = { SIGTERM: 0, SIGKILL: 0 };
-  /** What sessions that have ended carried. */
-  readonly #carried = { in: 0, out: 0 };
+  /** Bytes of the sessions that have ended. */
+  readonly #ended = { in: 0, out: 0 };
 
   private constructor(
     options: Settings,
@@ -116,13 +121,13 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Makes sure that the handler can be started, listens, starts the first warm children, and
-   * accepts from then on.
+   * Checks that the handler can be started, listens, starts the first warm children, and accepts
+   * from then on.
    *
-   * @param observer Is told how long things take, by functions that must not throw.
+   * @param observer Is told how long things take; its functions must not throw.
    * @throws {RangeError} An option is outside its range.
    * @throws {HandlerError} The program or module does not exist or cannot be started.
-   * @throws {ListenError} An address cannot be listened on, or the TLS files are not good.
+   * @throws {ListenError} An address cannot be listened on, or the TLS files are invalid.
    */
   static async listen(
     options: ServerOptions,
@@ -143,7 +148,7 @@ export class Server implements AsyncDisposable {
       tls = openTls(settings);
       const server = new Server(settings, listeners, rules, tls, observer);
       server.#start();
-      log.info("listening", { address: server.names.join(" "), handler: handler.name, warm });
+      log.info("listening", { address: server.addresses.join(" "), handler: handler.name, warm });
       return server;
     } catch (error) {
       for (const listener of listeners) listener.closeNow();
@@ -152,15 +157,15 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** Where it listens: `ip:port`, and `unix:path` where it does. */
-  get names(): string[] {
+  /** Where it listens: `ip:port`, and `unix:path` with a Unix socket. */
+  get addresses(): string[] {
     return this.#listeners.map(({ name }) => name);
   }
 
   /** Its numbers now. */
   status(): ServerStatus {
     const { accepted, waiting, served, failed, refused } = this.#intake;
-    let { in: bytesIn, out: bytesOut } = this.#carried;
+    let { in: bytesIn, out: bytesOut } = this.#ended;
     for (const { inbound, outbound } of this.#sessions) {
       bytesIn += inbound.bytes;
       bytesOut += outbound.bytes;
@@ -181,34 +186,34 @@ export class Server implements AsyncDisposable {
     };
   }
 
-  /** Who is being served now, in the order of coming. */
+  /** The connections being served, oldest first. */
   connections(): ConnectionStatus[] {
     return [...this.#sessions].map((session) => session.status());
   }
 
-  /** What connections are served by, as the log calls it. */
+  /** The handler's name, as in the log. */
   get handler(): string {
     return this.#options.handler.name;
   }
 
-  /** How many children are to wait for a client. */
+  /** How many children the pool keeps warm. */
   get poolSize(): number {
     return this.#options.warm;
   }
 
-  /** Whether it is shutting down, or has been shut down. */
+  /** Whether it is shutting down or has shut down. */
   get isDraining(): boolean {
     return this.#closing;
   }
 
-  /** Whether a client that came now would be served, or could wait for that. */
+  /** Whether a client that connects now would be served or queued. */
   get isReady(): boolean {
     return !this.#closing && this.#intake.hasCapacity;
   }
 
   /**
-   * Replaces the warm children, so that new clients get what the program is by now, and reads the
-   * TLS files again. Does nothing once it is shutting down.
+   * Replaces the warm children, so that new clients get the handler's current code, and reads the
+   * TLS files again. Does nothing during shutdown.
    */
   refresh(): void {
     if (this.#closing) return;
@@ -222,15 +227,15 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Stops accepting, lets everybody who is here go on for up to `drainTimeoutMs`, then refuses who
-   * still waits and stops the children by the ladder. Resolves when no child is left; to `false`
-   * where somebody had to be cut.
+   * Stops accepting, lets open connections go on for up to `drainTimeoutMs`, then refuses those that
+   * wait and stops the remaining children by the stop ladder. Resolves when no child is left; to
+   * `false` if connections had to be cut.
    */
   shutdown(): Promise<boolean> {
     if (!this.#closing) {
       this.#closing = true;
       for (const listener of this.#listeners) listener.close();
-      this.#intake.close();
+      this.#intake.drain();
       this.#drain().then(this.#finish.resolve);
     }
     return this.finished;
@@ -260,17 +265,19 @@ export class Server implements AsyncDisposable {
       await this.#intake.capacity();
       const client = await listener.accept();
       if (client === undefined) return;
-      const handled = this.#intake.handle(client).finally(() => this.#inFlight.delete(handled));
-      this.#inFlight.add(handled);
+      const handling = this.#intake.handle(client).finally(() =>
+        this.#connections.delete(handling)
+      );
+      this.#connections.add(handling);
     }
   }
 
-  /** Gives a client a child, and stays until both are done; an error if no child could be had. */
+  /** Serves a connection to its end; resolves to an error if no child could be started. */
   async #serve({ id, client, acceptedAtMs }: AcceptedConnection): Promise<string | undefined> {
     const { sendProxy } = this.#options;
     let taken;
     try {
-      taken = this.#pool.take(() => this.#spawn(ucspiVariables(client.ends)));
+      taken = this.#pool.take(() => this.#spawn(ucspiVariables(client.addresses)));
     } catch (error) {
       return String(error);
     }
@@ -281,13 +288,13 @@ export class Server implements AsyncDisposable {
       acceptedAtMs,
       observer: this.#observer,
       timeouts: this.#options,
-      preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.ends),
+      preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.addresses),
     });
     this.#sessions.add(session);
     await session.run();
     this.#sessions.delete(session);
-    this.#carried.in += session.inbound.bytes;
-    this.#carried.out += session.outbound.bytes;
+    this.#ended.in += session.inbound.bytes;
+    this.#ended.out += session.outbound.bytes;
   }
 
   #spawn(env: Readonly<Record<string, string>>): Worker {
@@ -311,10 +318,10 @@ export class Server implements AsyncDisposable {
   }
 
   async #drain(): Promise<boolean> {
-    await this.#accepting; // what the kernel had already completed comes in
+    await this.#accepting; // the listeners accept what the kernel has completed, then close
     log.info("draining", { active: this.#sessions.size, waiting: this.#intake.waiting });
     const pool = this.#pool.close();
-    const ended = Promise.allSettled(this.#inFlight);
+    const ended = Promise.allSettled(this.#connections);
     let cut = 0;
     if (!await settlesWithin(ended, this.#options.drainTimeoutMs)) {
       const open = [...this.#sessions].filter(({ reason }) => reason === undefined);
@@ -339,19 +346,19 @@ function openTls({ hostname, port, cert, key }: Settings): Tls | undefined {
   }
 }
 
-/** The rules of a server, ready to be asked. */
+/** A server's address rules, parsed. */
 interface Rules {
   readonly acceptProxy: Networks;
   readonly allow: Networks;
   readonly deny: Networks;
 }
 
-/** Without what never happened: most of it never does, and a line should be short. */
+/** The counts above 0: most reasons never occur, and a log line should be short. */
 export function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
 }
 
-/** Who the children are to be, as far as that is said. */
+/** The user and group of the children, where they are set. */
 function identityOf({ uid, gid }: Settings): { uid?: number; gid?: number } {
   return { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
 }

@@ -1,9 +1,10 @@
 /**
- * The session: one connection, from the worker it was given to its closing record.
+ * The session: one connection and the worker that serves it, from the first byte to the record in
+ * the log.
  *
- * It joins a client and a worker by two pumps and decides when that is over. However it ends, the
- * same steps follow in the same order: the stop ladder for the child, a short linger for the
- * client, both closed, one record. Nothing a client or a child does is an exception here.
+ * It joins the two by two pumps and decides when the connection is over. However that comes about,
+ * the same steps follow in the same order: the stop ladder for the child, a short linger for the
+ * client, both closed, one record. No behaviour of a client or a child is an exception here.
  *
  * @module
  */
@@ -21,10 +22,10 @@ import type { Worker } from "../child/worker.ts";
  * - `client-closed`: the client ended its input, then the child its output;
  * - `child-closed`: the child exited or ended its output first;
  * - `client-reset`: the client reset the connection or vanished;
- * - `eof-timeout`: the input had ended, or the child had exited, and no output came for too long;
- * - `idle-timeout`: no byte moved for too long;
- * - `session-timeout`: it had taken as long as it may;
- * - `drain-timeout`: the server was shutting down and waited no longer.
+ * - `eof-timeout`: the input had ended, or the child had exited, and no output came in time;
+ * - `idle-timeout`: no byte moved in time;
+ * - `session-timeout`: it had lasted as long as it may;
+ * - `drain-timeout`: the server was shutting down, and the connection had not ended in time.
  */
 export type EndReason =
   | "client-closed"
@@ -35,25 +36,25 @@ export type EndReason =
   | "session-timeout"
   | "drain-timeout";
 
-/** The durations a session goes by, in milliseconds. */
+/** The time limits of a session, in milliseconds. */
 export interface SessionTimeouts {
   /** How long a child may be silent after its client's input has ended; 0 is no limit. */
   readonly eofTimeoutMs: number;
-  /** How long neither client nor child may give or take a byte; 0 is no limit. */
+  /** How long the session may go without a byte read or written; 0 is no limit. */
   readonly idleTimeoutMs: number;
-  /** How long it may take in all; 0 is no limit. */
+  /** How long the session may last; 0 is no limit. */
   readonly sessionTimeoutMs: number;
-  /** How long a child gets at each rung of the stop ladder. */
+  /** How long each step of the stop ladder waits. */
   readonly killTimeoutMs: number;
 }
 
-/** Who and what a session brings together. */
+/** What a session is made of. */
 export interface SessionOptions {
   /** Its number in the log. */
   readonly id: number;
   readonly client: Connection;
   readonly worker: Worker;
-  /** Whether the worker had been started before its client came. */
+  /** Whether the worker was started before its client connected. */
   readonly warm: boolean;
   /** What the child reads before the client's bytes. */
   readonly preamble?: Uint8Array<ArrayBuffer> | undefined;
@@ -63,31 +64,31 @@ export interface SessionOptions {
   readonly observer: Observer;
 }
 
-/** A connection that is being served, at one moment. */
+/** One connection that is being served, at one moment. */
 export interface ConnectionStatus {
   /** Its number in the log. */
   readonly id: number;
-  /** Its client, `ip:port`, or `unix`. */
+  /** The client's address, `ip:port`, or `unix`. */
   readonly client: string;
-  /** Its child's process id. */
+  /** The child's process id. */
   readonly pid: number;
-  /** Whether its child had been started before it came. */
+  /** Whether the child was started before the client connected. */
   readonly start: "warm" | "cold";
   /** How long it has been served. */
   readonly seconds: number;
-  /** How long no byte has moved either way. */
+  /** How long ago the last byte moved, in either direction. */
   readonly idleSeconds: number;
-  /** Bytes that its child has taken. */
+  /** Bytes that the child has taken. */
   readonly bytesIn: number;
-  /** Bytes that its client has taken. */
+  /** Bytes that the client has taken. */
   readonly bytesOut: number;
 }
 
 /** One client and the child that serves it. */
 export class Session {
-  /** What the child has been given of what the client said. */
+  /** Client to child. */
   readonly inbound: Flow = new Flow();
-  /** What the client has been given. */
+  /** Child to client. */
   readonly outbound: Flow = new Flow();
 
   readonly #options: SessionOptions;
@@ -95,18 +96,18 @@ export class Session {
   #reason: EndReason | undefined;
   #inputEnded = false;
   readonly #startedAtMs = performance.now();
-  /** Since when the child has to say something now and then, if it has. */
-  #heardFromMs: number | undefined;
+  /** Since when the eof timeout applies, if it does yet. */
+  #silentSinceMs: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    options.worker.connection = options.id;
+    options.worker.connectionId = options.id;
     const { acceptedAtMs, observer } = options;
     this.outbound.onFirst = () => observer.answered((performance.now() - acceptedAtMs) / 1000);
   }
 
-  /** Why it ended, once that is decided. */
+  /** Why the connection ended, once that is decided. */
   get reason(): EndReason | undefined {
     return this.#reason;
   }
@@ -121,19 +122,19 @@ export class Session {
       pid: worker.pid,
       start: warm ? "warm" : "cold",
       seconds: (now - this.#startedAtMs) / 1000,
-      idleSeconds: (now - this.#movedAtMs) / 1000,
+      idleSeconds: (now - this.#lastActivityMs) / 1000,
       bytesIn: this.inbound.bytes,
       bytesOut: this.outbound.bytes,
     };
   }
 
-  /** Ends it; the first reason counts. */
+  /** Ends the session; the first reason counts. */
   stop(reason: EndReason): void {
     this.#reason ??= reason;
     this.#over.resolve();
   }
 
-  /** Serves the client to the end: when this resolves, the child has been reaped and all is closed. */
+  /** Serves the client. Resolves when the child has been reaped and the socket and pipes are closed. */
   async run(): Promise<void> {
     const { id, client, worker, warm, observer, timeouts: { killTimeoutMs } } = this.#options;
     const facts = { id, client: client.name, pid: worker.pid };
@@ -142,7 +143,7 @@ export class Session {
     const output = this.#carryOutput();
     log.info("open", { ...facts, start: warm ? "warm" : "cold" });
     worker.exited.then(() => this.#limitSilence());
-    this.#watch();
+    this.#checkDeadline();
 
     await this.#over.promise;
     if (this.#reason === "client-reset") {
@@ -168,10 +169,10 @@ export class Session {
     });
   }
 
-  /** Client to child. What a child no longer wants is read all the same, and dropped. */
+  /** Client to child. Input that the child no longer takes is still read, and dropped. */
   async #carryInput(): Promise<void> {
     const { client, worker, preamble } = this.#options;
-    if (preamble) await worker.write(preamble).catch(() => {}); // the pump will find out
+    if (preamble) await worker.write(preamble).catch(() => {}); // the pump will fail too
     let end = await pump(client, worker, this.inbound);
     if (end === "sink-failed") end = await discard(client);
     if (end === "source-failed") return this.#clientFailed(this.inbound.error);
@@ -187,42 +188,42 @@ export class Session {
     this.stop(this.#inputEnded ? "client-closed" : "child-closed");
   }
 
-  /** The client is gone; how that showed is for whoever debugs. */
+  /** The client has gone; the error goes to the log at debug level. */
   #clientFailed(error: unknown): void {
     const { id } = this.#options;
     if (this.#reason === undefined) log.debug("lost", { id, error: String(error) });
     this.stop("client-reset");
   }
 
-  /** From now on the child has to say something now and then. */
+  /** From now on the eof timeout applies: the input has ended, or the child has exited. */
   #limitSilence(): void {
-    if (this.#heardFromMs !== undefined) return;
-    this.#heardFromMs = performance.now();
-    this.#watch();
+    if (this.#silentSinceMs !== undefined) return;
+    this.#silentSinceMs = performance.now();
+    this.#checkDeadline();
   }
 
   /**
-   * Ends the session when it is due. One timer sees to all the timeouts: it looks at what has moved
-   * meanwhile and sleeps again for the rest, so that a byte costs nothing.
+   * Ends the session at its deadline. One timer serves all the timeouts: when it fires, it looks at
+   * what has moved since and is set again, so that a byte costs no timer.
    */
-  #watch(): void {
+  #checkDeadline(): void {
     clearTimeout(this.#timer);
-    const due = this.#due();
-    if (due === undefined) return;
-    const leftMs = due.atMs - performance.now();
-    if (leftMs <= 0) this.stop(due.reason);
-    else this.#timer = setTimeout(() => this.#watch(), Math.ceil(leftMs));
+    const deadline = this.#deadline();
+    if (deadline === undefined) return;
+    const leftMs = deadline.atMs - performance.now();
+    if (leftMs <= 0) this.stop(deadline.reason);
+    else this.#timer = setTimeout(() => this.#checkDeadline(), Math.ceil(leftMs));
   }
 
-  /** When a byte last moved, if only to or from this server. */
-  get #movedAtMs(): number {
+  /** When a byte was last read or written, on either side. */
+  get #lastActivityMs(): number {
     const { inbound, outbound } = this;
     const flows = [inbound.readAtMs, inbound.writtenAtMs, outbound.readAtMs, outbound.writtenAtMs];
     return Math.max(this.#startedAtMs, ...flows);
   }
 
-  /** When and why it ends if nothing moves any more. */
-  #due(): { atMs: number; reason: EndReason } | undefined {
+  /** When and why the session ends if nothing moves any more. */
+  #deadline(): { atMs: number; reason: EndReason } | undefined {
     const { eofTimeoutMs, idleTimeoutMs, sessionTimeoutMs } = this.#options.timeouts;
     const { outbound } = this;
     let first: { atMs: number; reason: EndReason } | undefined;
@@ -231,11 +232,11 @@ export class Session {
       if (limitMs > 0 && atMs < (first?.atMs ?? Infinity)) first = { atMs, reason };
     };
     consider("session-timeout", sessionTimeoutMs, this.#startedAtMs);
-    consider("idle-timeout", idleTimeoutMs, this.#movedAtMs);
-    if (this.#heardFromMs !== undefined) {
+    consider("idle-timeout", idleTimeoutMs, this.#lastActivityMs);
+    if (this.#silentSinceMs !== undefined) {
       // While output waits for a slow client, the child is not silent.
-      const heardAtMs = outbound.writing ? performance.now() : outbound.readAtMs;
-      consider("eof-timeout", eofTimeoutMs, this.#heardFromMs, heardAtMs);
+      const outputAtMs = outbound.writing ? performance.now() : outbound.readAtMs;
+      consider("eof-timeout", eofTimeoutMs, this.#silentSinceMs, outputAtMs);
     }
     return first;
   }

@@ -1,12 +1,12 @@
 /**
- * The last minutes of a server, second by second: what the plots of the status page show.
+ * The history: the last minutes of a server, second by second, for the plots of the status page.
  *
  * @module
  */
 
-/** The last minutes, a value a second, the latest last. */
+/** The last minutes, one value a second, the latest last. */
 export interface HistoryValues {
-  /** Connections that were being served. */
+  /** Connections being served. */
   readonly active: readonly number[];
   /** Connections accepted in that second. */
   readonly accepted: readonly number[];
@@ -14,20 +14,20 @@ export interface HistoryValues {
   readonly firstByteMs: readonly (number | null)[];
 }
 
-/** So many values of each kind are kept: five minutes. */
+/** How many values of each kind are kept: five minutes. */
 export const LONGEST_HISTORY = 300;
 
-/** Remembers what it is shown once a second. */
+/** Keeps the samples it is given once a second. */
 export class History {
   #active: number[] = [];
   #accepted: number[] = [];
   #firstByteMs: (number | null)[] = [];
   /** How many had been accepted at the last sample. */
   #acceptedBefore = 0;
-  /** Seconds to the first byte of those answered since the last sample. */
+  /** Seconds to the first byte of each client answered since the last sample. */
   #answered: number[] = [];
 
-  /** A client was sent its first byte, so many seconds after it was accepted. */
+  /** A client was sent its first byte this many seconds after accept. */
   answered(seconds: number): void {
     this.#answered.push(seconds);
   }
@@ -46,7 +46,7 @@ export class History {
     this.#answered = [];
   }
 
-  /** What is remembered. */
+  /** The samples kept. */
   get values(): HistoryValues {
     return { active: this.#active, accepted: this.#accepted, firstByteMs: this.#firstByteMs };
   }

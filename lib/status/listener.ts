@@ -1,22 +1,25 @@
 /**
- * The status listener: what an operator and their tools see of a running server, over HTTP and read
- * only. It is loaded where a status address is given, and not otherwise.
+ * The status listener: what an operator and a monitoring system see of a running server, over HTTP
+ * and read only. It is loaded only where a status address is given.
  *
  *     /             a page for people
  *     /status.json  the same as data, see {@linkcode Status}
  *     /metrics      for Prometheus
  *     /healthz      200 while the server runs
- *     /readyz       200 where a new client would be served or could wait for that; 503 otherwise
+ *     /readyz       200 if a client that connects now would be served or queued; 503 otherwise
  *
  * @example
- * ```ts ignore
- * import { moduleHandler, Server } from "@spawnd/spawnd";
+ * ```ts
+ * import { commandHandler, Server } from "@spawnd/spawnd";
  * import { StatusListener } from "@spawnd/spawnd/status";
  *
- * await using status = StatusListener.listen({ hostname: "127.0.0.1", port: 9528 });
- * await using server = await Server.listen({ handler: moduleHandler("./handler.ts") }, status.observer);
+ * await using status = StatusListener.listen({ hostname: "127.0.0.1", port: 0 });
+ * await using server = await Server.listen(
+ *   { handler: commandHandler("cat"), port: 0 },
+ *   status.observer,
+ * );
  * status.attach(server);
- * await server.finished;
+ * console.log(await (await fetch(new URL("readyz", status.url))).text()); // ready
  * ```
  *
  * @module
@@ -33,34 +36,34 @@ import { CONTENT_SECURITY_POLICY, PAGE } from "./page.ts";
 
 export type { HistoryValues } from "./history.ts";
 
-/** A server at one moment, as `/status.json` has it. */
+/** A server at one moment: the content of `/status.json`. */
 export interface Status extends ServerStatus {
   /** Where it listens. */
   readonly addresses: readonly string[];
-  /** What connections are served by. */
+  /** The handler's name. */
   readonly handler: string;
   /** How long it has been listening. */
   readonly uptimeSeconds: number;
   /** Whether it is shutting down. */
   readonly draining: boolean;
-  /** Whether a client that came now would be served, or could wait for that. */
+  /** Whether a client that connects now would be served or queued. */
   readonly ready: boolean;
-  /** How many children are to wait for clients. */
+  /** How many children the pool keeps warm. */
   readonly pool: number;
   /** Memory of the server itself, without its children. */
   readonly memoryBytes: number;
-  /** Who is being served, in the order of coming. */
+  /** The connections being served, oldest first. */
   readonly connections: readonly ConnectionStatus[];
-  /** The last minutes, a value a second, the latest last. */
+  /** The last minutes, one value a second, the latest last. */
   readonly history: HistoryValues;
 }
 
-/** How often the history gets a value. */
+/** How often the history takes a sample. */
 const SAMPLE_MS = 1_000;
 
-/** The status of one server. */
+/** The status listener of one server. */
 export class StatusListener implements AsyncDisposable {
-  /** What the server has to be started with. */
+  /** The observer to start the server with. */
   readonly observer: Observer;
   readonly #http: Deno.HttpServer<Deno.NetAddr>;
   readonly #metrics = new Metrics();
@@ -83,9 +86,9 @@ export class StatusListener implements AsyncDisposable {
   }
 
   /**
-   * Listens; until there is a server to tell of, `/readyz` says 503.
+   * Listens. Until a server is attached, `/readyz` answers 503.
    *
-   * @throws {ListenError} The address cannot be had.
+   * @throws {ListenError} The address cannot be listened on.
    */
   static listen(options: { hostname: string; port: number }): StatusListener {
     try {
@@ -95,12 +98,12 @@ export class StatusListener implements AsyncDisposable {
     }
   }
 
-  /** Where its page is. */
+  /** The address of its page. */
   get url(): string {
     return `http://${formatSocketAddress(this.#http.addr)}/`;
   }
 
-  /** Tells of this server from now on, which was started with {@linkcode StatusListener.observer}. */
+  /** Shows this server from now on; it was started with {@linkcode StatusListener.observer}. */
   attach(server: Server): void {
     this.#server = server;
     this.#startedAtMs = performance.now();
@@ -116,8 +119,8 @@ export class StatusListener implements AsyncDisposable {
 
   async #answer({ method, url }: Request): Promise<Response> {
     const { hostname, pathname } = new URL(url);
-    // A web page elsewhere could give itself a name that leads here, and read what only this machine
-    // is to see (DNS rebinding).
+    // A web page elsewhere could give its own name this address, and read what only this machine may
+    // see (DNS rebinding).
     if (isLoopback(this.#http.addr.hostname) && !isLoopback(hostname)) {
       return reply("ask by the name localhost\n", "text/plain", 403);
     }
@@ -149,7 +152,7 @@ export class StatusListener implements AsyncDisposable {
 
   #status(server: Server): Status {
     return {
-      addresses: server.names,
+      addresses: server.addresses,
       handler: server.handler,
       uptimeSeconds: (performance.now() - this.#startedAtMs) / 1000,
       draining: server.isDraining,
@@ -167,7 +170,7 @@ function isLoopback(hostname: string): boolean {
   return /^(localhost|127\.[\d.]+|\[?::1\]?)$/.test(hostname);
 }
 
-/** A response that no cache keeps and no other site may use. */
+/** A response that caches do not keep and other sites cannot embed. */
 function reply(
   body: string,
   type = "text/plain",

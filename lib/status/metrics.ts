@@ -1,8 +1,8 @@
 /**
  * The metrics: a server's numbers and durations for Prometheus. The only file that knows the library
- * that writes its text format; it is loaded where a status address is given, and not otherwise.
+ * that writes the text format; it is loaded only where a status address is given.
  *
- * Names and units follow Prometheus' naming practice: base units, and `_total` for what only grows.
+ * Names and units follow Prometheus' naming practice: base units, and `_total` for counters.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Observer } from "../base/observer.ts";
 import type { Server, ServerStatus } from "../server/server.ts";
 
-/** What only grows. */
+/** Counters. */
 const COUNTERS: Readonly<Record<string, [help: string, value: (status: ServerStatus) => number]>> =
   {
     connections_accepted_total: ["Connections accepted.", ({ accepted }) => accepted],
@@ -26,14 +26,14 @@ const COUNTERS: Readonly<Record<string, [help: string, value: (status: ServerSta
     sent_bytes_total: ["Bytes that clients took from children.", ({ bytesOut }) => bytesOut],
   };
 
-/** What goes up and down. */
+/** Gauges. */
 const GAUGES: typeof COUNTERS = {
-  connections_active: ["Connections that are being served.", ({ active }) => active],
-  connections_waiting: ["Clients that wait for one of these to end.", ({ waiting }) => waiting],
-  children_warm: ["Children that wait for a client.", ({ warm }) => warm],
+  connections_active: ["Connections being served.", ({ active }) => active],
+  connections_waiting: ["Connections waiting for a slot.", ({ waiting }) => waiting],
+  children_warm: ["Children waiting for a client.", ({ warm }) => warm],
 };
 
-/** What only grows and has kinds. */
+/** Counters with a label. */
 const FAMILIES: Readonly<
   Record<
     string,
@@ -46,7 +46,7 @@ const FAMILIES: Readonly<
 > = {
   connections_refused_total: ["Connections not served.", "reason", ({ refused }) => refused],
   children_killed_total: [
-    "Children that ended after a signal, by the last they were sent.",
+    "Children that needed a signal to end, by the last one sent.",
     "signal",
     ({ killed }) => killed,
   ],
@@ -57,13 +57,13 @@ export class Metrics implements Observer {
   /** The type of {@linkcode Metrics.text}. */
   readonly contentType: string;
   readonly #registry = new Registry();
-  readonly #spawn = this.#histogram("spawn", "How long starting a child held up the server.", [
+  readonly #spawn = this.#histogram("spawn", "How long starting a child blocked the server.", [
     ...[0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1],
   ]);
-  readonly #firstByte = this.#histogram("first_byte", "From accepting to the first byte sent.", [
+  readonly #firstByte = this.#histogram("first_byte", "From accept to the first byte sent.", [
     ...[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
   ]);
-  readonly #session = this.#histogram("session", "From the child to the end of a connection.", [
+  readonly #session = this.#histogram("session", "How long a connection had its child.", [
     ...[0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000],
   ]);
 
@@ -83,7 +83,7 @@ export class Metrics implements Observer {
     this.#session.observe(seconds);
   }
 
-  /** From now on it has this server's numbers too. */
+  /** Adds the numbers of this server. */
   attach(server: Server): void {
     const registers = [this.#registry];
     for (const [name, [help, value]] of Object.entries(COUNTERS)) {
@@ -118,7 +118,7 @@ export class Metrics implements Observer {
     });
   }
 
-  /** All of them in Prometheus' text format. */
+  /** All metrics in Prometheus' text format. */
   text(): Promise<string> {
     return this.#registry.metrics();
   }

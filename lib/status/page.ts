@@ -1,6 +1,6 @@
 /**
- * The status page: what a person sees of a running server. One document with nothing from elsewhere;
- * its script asks for `status.json` every second and only ever writes text, never markup.
+ * The status page: what a person sees of a running server. One document that loads nothing else; its
+ * script fetches `status.json` every second and writes text only, never markup.
  *
  * @module
  */
@@ -72,7 +72,7 @@ function show(status) {
     ["memory", bytes(status.memoryBytes)],
   ]);
   fill($("children"), [
-    ["warm", status.warm + " of " + status.pool], ["spawned", count.format(status.spawned)], ["not to be spawned", count.format(status.unspawned)],
+    ["warm", status.warm + " of " + status.pool], ["spawned", count.format(status.spawned)], ["failed to start", count.format(status.unspawned)],
     ["ended by SIGTERM", count.format(killed.SIGTERM)], ["by SIGKILL", count.format(killed.SIGKILL)],
   ]);
   fill($("refused"), [["failed", status.failed], ...Object.entries(refused)].map(([reason, n]) => [reason, count.format(n)]));
@@ -97,7 +97,7 @@ async function update() {
     document.body.className = "";
   } catch {
     document.body.className = "gone";
-    $("state").textContent = "the server does not answer: this is how it was at " + ($("state").dataset.at ?? "no time");
+    $("state").textContent = "no answer from the server; last seen " + ($("state").dataset.at ?? "never");
     $("state").className = "bad";
     return;
   } finally {
@@ -136,7 +136,7 @@ ${plot("first", "time to the first byte, median")}
 <thead><tr><th>id</th><th>client</th><th>pid</th><th>start</th><th>age</th><th>from client</th><th>to client</th><th>idle</th></tr></thead>
 <tbody id="connections"></tbody>
 </table></div>
-<p id="none" class="faint">Nobody is connected.</p>
+<p id="none" class="faint">No connections.</p>
 <p id="more" class="faint"></p>
 <h2>Not served</h2>
 <dl id="refused"></dl>
@@ -148,7 +148,7 @@ ${plot("first", "time to the first byte, median")}
 </html>
 `;
 
-/** What the document may load and run: its own style and script, and its own server's data. */
+/** The document may run its own style and script, and fetch from its own server; nothing else. */
 export const CONTENT_SECURITY_POLICY: Promise<string> = (async () => {
   const [style, script] = await Promise.all([STYLE, SCRIPT].map(async (text) => {
     const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));

@@ -1,0 +1,72 @@
+/**
+ * The text of `--help`, made from the table of options.
+ *
+ * @module
+ */
+
+import { type Option, OPTIONS, THEMES } from "../server/options.ts";
+import { COMMAND_OPTIONS, listOf, nameOf } from "./command_line.ts";
+
+/** Where the right column begins. */
+const COLUMN = 30;
+/** The lines that a text in the right column of an 80-column terminal has. */
+const LINES = new RegExp(`[^ ].{0,${80 - COLUMN - 1}}(?= |$)`, "g");
+const NO_BREAK = "\u00a0";
+
+/** The text of `--help`. */
+export function usage(): string {
+  const themes = Object.entries({ ...THEMES, "The command itself": COMMAND_OPTIONS })
+    .map(([theme, options]) => [`${theme}:`, ...Object.values(options).map(entryOf)].join("\n"));
+  return `spawnd: a TCP server that gives every connection a process of its own
+
+Usage: deno run --allow-net --allow-run main.ts [options] [handler]
+
+Handler:
+  (none)                    the counter service: a numbered block per message
+  handler.ts [args...]      a module (.ts .js .mts .mjs .tsx .jsx, or a file:
+                            https: jsr: npm: address), run without permissions
+  -- program [args...]      any program that reads stdin and writes stdout
+
+${themes.join("\n\n")}
+
+Signals:
+  SIGTERM, SIGINT   stop accepting, drain, exit; a second one kills at once
+  SIGHUP            new warm children, for new code; read --cert and --key again
+  SIGUSR2, SIGUSR1  log one line of numbers (on SIGUSR1 Deno opens its debugger)
+
+Exit status:
+  0             every connection ended by itself
+  1             some were cut, or the server could not start
+  2             the command line is wrong
+  128 + number  of the second signal that ended it
+
+Examples (each after deno run --allow-net --allow-run):
+  main.ts                                     the counter service on port 9527
+  main.ts --port 7000 --max-per-source 5 handler.ts
+  main.ts --host 127.0.0.1 --warm 4 -- bc -l
+`;
+}
+
+/** An option with its help beside it, or below it where it is too long. */
+function entryOf(option: Option): string {
+  const { name, short, argument, help, words, repeatable, requires, needs = [] } = option;
+  const term = `  ${short ? `-${short}, ` : ""}--${name}${argument ? ` ${argument}` : ""}`;
+  const conditions = [...needs, ...(requires ? [`--${nameOf(requires)}`] : [])].join(" and ");
+  const standard = defaultOf(option);
+  const text = help +
+    (words ? `: ${listOf(words)}` : "") +
+    (repeatable ? "; may be repeated" : "") +
+    (conditions && `; needs ${conditions}`) +
+    (standard && ` (default ${standard})`.replaceAll(/(?<=\S) /g, NO_BREAK));
+  const lines = text.match(LINES)!.map((line) => line.replaceAll(NO_BREAK, " ").trim());
+  if (term.length >= COLUMN) lines.unshift("");
+  return term.padEnd(COLUMN) + lines.join(`\n${" ".repeat(COLUMN)}`);
+}
+
+/** An option's default as the command line would have it; empty where there is none to show. */
+export function defaultOf({ argument, default: value, defaultText }: Option): string {
+  if (defaultText !== undefined) return defaultText;
+  if (argument === "SECONDS") return String(Number(value) / 1000);
+  if (argument === "N[/SECONDS]") return String(OPTIONS.ratePerSource.default.count);
+  return value === undefined || value === false ? "" : String(value);
+}

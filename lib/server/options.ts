@@ -1,0 +1,456 @@
+/**
+ * The options: everything a server can be told, in one table that owns each option's name on the
+ * command line, argument, default, range and help. Range checks, parsing, `--help` and the tables
+ * of the README are read from it or tested against it.
+ *
+ * The table is in the library's units: durations are milliseconds. The command line speaks seconds.
+ *
+ * @module
+ */
+
+import type { Rate } from "../admission/admission.ts";
+import type { Handler } from "../child/handler.ts";
+import type { StderrMode } from "../child/worker.ts";
+
+/** How {@linkcode Server.listen} sets a server up. */
+export interface ServerOptions {
+  /** The program or module that serves every connection. */
+  handler: Handler;
+  /**
+   * The address or name to listen on. `::` is IPv6 and IPv4.
+   *
+   * @default {"0.0.0.0"}
+   */
+  hostname?: string;
+  /**
+   * The TCP port, 0 to 65535; 0 takes a free one.
+   *
+   * @default {9527}
+   */
+  port?: number;
+  /**
+   * How many connections the kernel holds until they are accepted; at least 1. The kernel has a
+   * limit of its own (Linux: net.core.somaxconn, listen(2)).
+   *
+   * @default {511}
+   */
+  backlog?: number;
+  /**
+   * Whether other servers may listen on the same port and share its clients (Linux: SO_REUSEPORT,
+   * socket(7)). Needs Deno's `--unstable-net`, which spawnd's deno.json sets.
+   *
+   * @default {false}
+   */
+  reusePort?: boolean;
+  /**
+   * The path of a Unix socket to listen on as well. No address rule, source limit or TLS applies to
+   * it. Needs `--allow-read` and `--allow-write`.
+   *
+   * @default {undefined}
+   */
+  unix?: string;
+  /**
+   * The file of the certificate chain in PEM. With it and `key`, TCP clients have to speak TLS,
+   * after their PROXY header if they send one. Needs `--allow-read`, and `--allow-net` for
+   * 127.0.0.1.
+   *
+   * @default {undefined}
+   */
+  cert?: string;
+  /**
+   * The file of the certificate's private key in PEM.
+   *
+   * @default {undefined}
+   */
+  key?: string;
+  /**
+   * Trusted proxies, as networks in CIDR notation. A connection from one of them has to begin with
+   * a PROXY header, and counts as the client that the header names. From other addresses no header
+   * is read.
+   *
+   * @default {[]}
+   */
+  acceptProxy?: readonly string[];
+  /**
+   * How many connections are served at once; at least 1.
+   *
+   * @default {256}
+   */
+  maxConnections?: number;
+  /**
+   * How many connections may wait for a slot; with 0, a connection without a slot is refused at
+   * once. While the queue is full, nothing is accepted, and the kernel's backlog holds the rest.
+   *
+   * @default {64}
+   */
+  queue?: number;
+  /**
+   * How long a connection waits for a slot before it is refused, in milliseconds; at least 1.
+   *
+   * @default {10000}
+   */
+  queueTimeoutMs?: number;
+  /**
+   * How many connections one source may have, waiting or served; 0 is no limit. A source is an IPv4
+   * address or an IPv6 network of 64 bits.
+   *
+   * @default {0}
+   */
+  maxPerSource?: number;
+  /**
+   * How often one source may connect: `count` times at once, and `count` times more in every
+   * `periodMs` milliseconds; a count of 0 is no limit.
+   *
+   * @default {{"count":0,"periodMs":1000}}
+   */
+  ratePerSource?: Rate;
+  /**
+   * The networks that may connect, in CIDR notation; an empty list admits every address.
+   *
+   * @default {[]}
+   */
+  allow?: readonly string[];
+  /**
+   * The networks that may not connect, even if `allow` includes them.
+   *
+   * @default {[]}
+   */
+  deny?: readonly string[];
+  /**
+   * The text a refused client is sent before its connection is closed.
+   *
+   * @default {""}
+   */
+  refusal?: string;
+  /**
+   * How long a TLS handshake or a PROXY header may take, in milliseconds; at least 1.
+   *
+   * @default {5000}
+   */
+  handshakeTimeoutMs?: number;
+  /**
+   * How long a connection may go without a byte in either direction, in milliseconds; 0 is no
+   * limit.
+   *
+   * @default {0}
+   */
+  idleTimeoutMs?: number;
+  /**
+   * How long a connection may last, in milliseconds; 0 is no limit.
+   *
+   * @default {0}
+   */
+  sessionTimeoutMs?: number;
+  /**
+   * How long a child may be silent after its client's input has ended, in milliseconds; 0 is no
+   * limit.
+   *
+   * @default {30000}
+   */
+  eofTimeoutMs?: number;
+  /**
+   * How long a child that is being stopped gets after its stdin has been closed, and again after
+   * SIGTERM, in milliseconds.
+   *
+   * @default {5000}
+   */
+  killTimeoutMs?: number;
+  /**
+   * How long a shutdown lets open connections go on, in milliseconds.
+   *
+   * @default {30000}
+   */
+  drainTimeoutMs?: number;
+  /**
+   * How many children to keep started ahead of their clients; 0 starts every child cold.
+   *
+   * @default {handler.warm}
+   */
+  warm?: number;
+  /**
+   * The version of the PROXY header that a child reads before its client's bytes, 1 or 2; 0 sends
+   * none.
+   *
+   * @default {0}
+   */
+  sendProxy?: number;
+  /**
+   * The numeric id of the user that children run as. Needs `gid`, and a server run by root.
+   *
+   * @default {undefined}
+   */
+  uid?: number;
+  /**
+   * The numeric id of the group that children run as, and the only group they have.
+   *
+   * @default {undefined}
+   */
+  gid?: number;
+  /**
+   * Where the children's stderr goes.
+   *
+   * @default {"inherit"}
+   */
+  stderr?: StderrMode;
+}
+
+/** The smallest and the largest value of an option that is a number. */
+export type Range = readonly [min: number, max: number];
+
+/** One option, as the table has it. */
+export interface Option {
+  /** Its name on the command line, without the dashes. */
+  readonly name: string;
+  /** One letter that stands for it, without the dash. */
+  readonly short?: string;
+  /** What its argument is called; a switch has none. */
+  readonly argument?:
+    | "ADDRESS"
+    | "CIDR"
+    | "FILE"
+    | "N"
+    | "N[/SECONDS]"
+    | "SECONDS"
+    | "TEXT"
+    | "WORD"
+    | "[HOST:]PORT";
+  /** What it does, on one line. */
+  readonly help: string;
+  /** Its value where it is not given; nothing where its absence means something of its own. */
+  readonly default?: unknown;
+  /** The default in words, where it is no fixed value. */
+  readonly defaultText?: string;
+  /** The range of a number; of a duration, in milliseconds. */
+  readonly range?: Range;
+  /** The words it can be. */
+  readonly words?: readonly string[];
+  /** Whether it may be given several times. */
+  readonly repeatable?: boolean;
+  /** The key of another option that must be given with it. */
+  readonly requires?: string;
+  /** What else it takes to use it: a permission of Deno's, or to be root. */
+  readonly needs?: readonly string[];
+}
+
+/** The longest delay a timer can have, in milliseconds: with a longer one it fires at once. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+const COUNT: Range = [0, 1_000_000];
+const DURATION: Range = [0, MAX_DELAY_MS];
+/** A duration that cannot be switched off. */
+const LIMIT: Range = [1, MAX_DELAY_MS];
+const ID: Range = [0, 2 ** 32 - 2];
+
+/** The ranges of a rate's two parts. */
+export const RATE_RANGES = { count: COUNT, periodMs: LIMIT } as const;
+
+const LISTENING = {
+  hostname: {
+    name: "host",
+    argument: "ADDRESS",
+    default: "0.0.0.0",
+    help: "address or name to listen on; :: is IPv6 and IPv4",
+  },
+  port: {
+    name: "port",
+    argument: "N",
+    default: 9527,
+    range: [0, 65_535],
+    help: "TCP port; 0 takes a free one",
+  },
+  backlog: {
+    name: "backlog",
+    argument: "N",
+    default: 511,
+    range: [1, 2 ** 31 - 1],
+    help: "connections the kernel holds until they are accepted",
+  },
+  reusePort: {
+    name: "reuse-port",
+    default: false,
+    help: "share the port with other servers (Linux)",
+  },
+  unix: {
+    name: "unix",
+    argument: "FILE",
+    needs: ["--allow-read", "--allow-write"],
+    help: "listen on this Unix socket as well",
+  },
+  cert: {
+    name: "cert",
+    argument: "FILE",
+    requires: "key",
+    needs: ["--allow-read"],
+    help: "speak TLS with this certificate chain, in PEM",
+  },
+  key: {
+    name: "key",
+    argument: "FILE",
+    requires: "cert",
+    needs: ["--allow-read"],
+    help: "private key of the certificate, in PEM",
+  },
+  acceptProxy: {
+    name: "accept-proxy",
+    argument: "CIDR",
+    default: [],
+    repeatable: true,
+    help: "proxies that send a PROXY header first",
+  },
+} as const satisfies Table;
+
+const ADMISSION = {
+  maxConnections: {
+    name: "max-connections",
+    argument: "N",
+    default: 256,
+    range: [1, 1_000_000],
+    help: "connections served at once",
+  },
+  queue: {
+    name: "queue",
+    argument: "N",
+    default: 64,
+    range: COUNT,
+    help: "connections that may wait for a slot; 0 refuses at once",
+  },
+  queueTimeoutMs: {
+    name: "queue-timeout",
+    argument: "SECONDS",
+    default: 10_000,
+    range: LIMIT,
+    help: "how long they wait",
+  },
+  maxPerSource: {
+    name: "max-per-source",
+    argument: "N",
+    default: 0,
+    range: COUNT,
+    help: "connections of one source; 0 is no limit",
+  },
+  ratePerSource: {
+    name: "rate-per-source",
+    argument: "N[/SECONDS]",
+    default: { count: 0, periodMs: 1000 },
+    help: "new connections of one source: N at once, N more every SECONDS (1); 0 is no limit",
+  },
+  allow: {
+    name: "allow",
+    argument: "CIDR",
+    default: [],
+    repeatable: true,
+    help: "admit only clients in this network",
+  },
+  deny: {
+    name: "deny",
+    argument: "CIDR",
+    default: [],
+    repeatable: true,
+    help: "refuse clients in this network, even if --allow includes them",
+  },
+  refusal: {
+    name: "refusal",
+    argument: "TEXT",
+    default: "",
+    help: "what a refused client is sent",
+  },
+} as const satisfies Table;
+
+const TIMEOUTS = {
+  handshakeTimeoutMs: {
+    name: "handshake-timeout",
+    argument: "SECONDS",
+    default: 5_000,
+    range: LIMIT,
+    help: "for a TLS handshake or a PROXY header",
+  },
+  idleTimeoutMs: {
+    name: "idle-timeout",
+    argument: "SECONDS",
+    default: 0,
+    range: DURATION,
+    help: "without a byte in either direction; 0 is no limit",
+  },
+  sessionTimeoutMs: {
+    name: "session-timeout",
+    argument: "SECONDS",
+    default: 0,
+    range: DURATION,
+    help: "for a whole connection; 0 is no limit",
+  },
+  eofTimeoutMs: {
+    name: "eof-timeout",
+    argument: "SECONDS",
+    default: 30_000,
+    range: DURATION,
+    help: "without output after the end of input; 0 is no limit",
+  },
+  killTimeoutMs: {
+    name: "kill-timeout",
+    argument: "SECONDS",
+    default: 5_000,
+    range: DURATION,
+    help: "from end of input to SIGTERM, and on to SIGKILL",
+  },
+  drainTimeoutMs: {
+    name: "drain-timeout",
+    argument: "SECONDS",
+    default: 30_000,
+    range: DURATION,
+    help: "for open connections at shutdown",
+  },
+} as const satisfies Table;
+
+const CHILDREN = {
+  warm: {
+    name: "warm",
+    argument: "N",
+    defaultText: "8 for modules, 0 for programs",
+    range: [0, 10_000],
+    help: "children started ahead of their clients",
+  },
+  sendProxy: {
+    name: "send-proxy",
+    argument: "N",
+    default: 0,
+    range: [0, 2],
+    help: "PROXY header they read first: 1 is text, 2 is binary, 0 is none",
+  },
+  uid: {
+    name: "uid",
+    argument: "N",
+    defaultText: "the server's",
+    range: ID,
+    requires: "gid",
+    needs: ["root"],
+    help: "user id they run as",
+  },
+  gid: {
+    name: "gid",
+    argument: "N",
+    defaultText: "the server's",
+    range: ID,
+    needs: ["root"],
+    help: "group id they run as",
+  },
+  stderr: {
+    name: "stderr",
+    argument: "WORD",
+    default: "inherit",
+    words: ["inherit", "log", "null"],
+    help: "where their stderr goes",
+  },
+} as const satisfies Table;
+
+/** Options by the keys of {@linkcode ServerOptions}. */
+type Table = Partial<Record<Exclude<keyof ServerOptions, "handler">, Option>>;
+
+/** All options of a server, by their keys in {@linkcode ServerOptions}. */
+export const OPTIONS = { ...LISTENING, ...ADMISSION, ...TIMEOUTS, ...CHILDREN };
+
+/** The same by theme, in the order in which a reader needs them. */
+export const THEMES: Readonly<Record<string, Readonly<Record<string, Option>>>> = {
+  "Where to listen": LISTENING,
+  "Who may connect (a source is an IPv4 address or an IPv6 /64)": ADMISSION,
+  "Time limits, in seconds, which may have a fraction": TIMEOUTS,
+  "Child processes": CHILDREN,
+};
