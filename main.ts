@@ -11,7 +11,8 @@ import { ListenError } from "./lib/net/listener.ts";
 import { configureLog, log } from "./lib/base/log.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
 import { usage } from "./lib/cli/usage.ts";
-import { nonZero, Server } from "./lib/server/server.ts";
+import { Server } from "./lib/server/server.ts";
+import { nonZero } from "./lib/server/server_status.ts";
 import { resolveSettings } from "./lib/server/settings.ts";
 import type { StatusListener } from "./lib/status/listener.ts";
 

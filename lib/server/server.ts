@@ -7,53 +7,20 @@
  * @module
  */
 
-import { formatSocketAddress, Networks } from "../net/address.ts";
-import { ucspiVariables, UNSET_VARIABLES } from "../child/environment.ts";
-import { checkHandler, HandlerError } from "../child/handler.ts";
-import { Listener, ListenError } from "../net/listener.ts";
+import { type AcceptedConnection, Intake } from "../admission/intake.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import { NO_OBSERVER, type Observer } from "../base/observer.ts";
-import { Pool } from "../child/pool.ts";
-import { formatProxyHeader } from "../net/proxy_protocol.ts";
-import { type AcceptedConnection, Intake, type RefusalReason } from "../admission/intake.ts";
-import { type ConnectionStatus, Session } from "./session.ts";
-import type { ServerOptions } from "./options.ts";
-import { resolveSettings, type Settings } from "./settings.ts";
 import { settlesWithin } from "../base/settles_within.ts";
+import { Children } from "../child/children.ts";
+import { formatSocketAddress, Networks } from "../net/address.ts";
+import { Listener, ListenError } from "../net/listener.ts";
+import { formatProxyHeader } from "../net/proxy_protocol.ts";
 import { Tls } from "../net/tls.ts";
-import { type StopSignal, Worker } from "../child/worker.ts";
-
-/** A server's numbers at one moment. */
-export interface ServerStatus {
-  /**
-   * Connections accepted since the start: the sum of `active`, `waiting`, `served`, `failed` and
-   * `refused`, apart from those in a handshake.
-   */
-  accepted: number;
-  /** Connections being served. */
-  active: number;
-  /** Connections waiting for a slot. */
-  waiting: number;
-  /** Connections served to their end. */
-  served: number;
-  /** Connections refused because no child could be started. */
-  failed: number;
-  /** Connections not served for another reason. */
-  refused: Record<RefusalReason, number>;
-  /** Children waiting for a client. */
-  warm: number;
-  /** Children started. */
-  spawned: number;
-  /** Children that could not be started. */
-  unspawned: number;
-  /** Children that needed a signal to end, by the last signal they were sent. */
-  killed: Record<StopSignal, number>;
-  /** Bytes that children have taken from their clients. */
-  bytesIn: number;
-  /** Bytes that clients have taken from their children. */
-  bytesOut: number;
-}
+import type { ServerOptions } from "./options.ts";
+import { nonZero, type ServerStatus } from "./server_status.ts";
+import { type ConnectionStatus, Session } from "./session.ts";
+import { resolveSettings, type Settings } from "./settings.ts";
 
 /**
  * A TCP server that gives every connection a process of its own.
@@ -78,19 +45,14 @@ export class Server implements AsyncDisposable {
   readonly #listeners: readonly Listener[];
   readonly #tls: Tls | undefined;
   readonly #intake: Intake;
-  readonly #pool: Pool<Worker>;
+  readonly #children: Children;
   /** Every accepted connection that has not been closed, from its handshake on. */
   readonly #connections = new Set<Promise<void>>();
   readonly #sessions = new Set<Session>();
-  /** Every child that has not been reaped, with or without a client. */
-  readonly #workers = new Set<Worker>();
   readonly #finish = Promise.withResolvers<boolean>();
   readonly #observer: Observer;
   #accepting: Promise<unknown> = Promise.resolve();
   #closing = false;
-  #spawned = 0;
-  #unspawned = 0;
-  readonly #killed: Record<StopSignal, number> = { SIGTERM: 0, SIGKILL: 0 };
   /** Bytes of the sessions that have ended. */
   readonly #ended = { in: 0, out: 0 };
 
@@ -99,6 +61,7 @@ export class Server implements AsyncDisposable {
     listeners: readonly Listener[],
     rules: Rules,
     tls: Tls | undefined,
+    children: Children,
     observer: Observer,
   ) {
     this.#options = options;
@@ -110,14 +73,10 @@ export class Server implements AsyncDisposable {
       tls,
       serve: (accepted) => this.#serve(accepted),
     });
+    this.#children = children;
     this.#observer = observer;
     this.addr = listeners[0]!.addr as Deno.NetAddr;
     this.finished = this.#finish.promise;
-    this.#pool = new Pool({
-      size: options.warm,
-      spawn: () => this.#spawn(UNSET_VARIABLES),
-      killTimeoutMs: options.killTimeoutMs,
-    });
   }
 
   /**
@@ -140,13 +99,14 @@ export class Server implements AsyncDisposable {
       allow: await Networks.of(settings.allow),
       deny: await Networks.of(settings.deny),
     };
-    await checkHandler(handler, identityOf(settings));
+    const children = new Children({ ...settings, observer });
+    await children.check();
     const listeners = [Listener.tcp(settings)];
     let tls;
     try {
       if (unix !== undefined) listeners.push(await Listener.unix(unix));
       tls = openTls(settings);
-      const server = new Server(settings, listeners, rules, tls, observer);
+      const server = new Server(settings, listeners, rules, tls, children, observer);
       server.#start();
       log.info("listening", { address: server.addresses.join(" "), handler: handler.name, warm });
       return server;
@@ -177,10 +137,10 @@ export class Server implements AsyncDisposable {
       served,
       failed,
       refused: { ...refused },
-      warm: this.#pool.warm,
-      spawned: this.#spawned,
-      unspawned: this.#unspawned,
-      killed: { ...this.#killed },
+      warm: this.#children.warm,
+      spawned: this.#children.spawned,
+      unspawned: this.#children.unspawned,
+      killed: { ...this.#children.killed },
       bytesIn,
       bytesOut,
     };
@@ -217,7 +177,7 @@ export class Server implements AsyncDisposable {
    */
   refresh(): void {
     if (this.#closing) return;
-    this.#pool.refresh();
+    this.#children.refresh();
     try {
       this.#tls?.renew();
       if (this.#tls) log.info("certificate renewed");
@@ -248,15 +208,11 @@ export class Server implements AsyncDisposable {
 
   /** Kills every child at once. Sessions end by that; the server itself goes on. */
   kill(): void {
-    for (const worker of this.#workers) worker.kill("SIGKILL");
+    this.#children.kill();
   }
 
   #start(): void {
-    try {
-      this.#pool.start();
-    } catch (error) {
-      throw HandlerError.from(this.#options.handler, error);
-    }
+    this.#children.start();
     this.#accepting = Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
   }
 
@@ -277,7 +233,7 @@ export class Server implements AsyncDisposable {
     const { sendProxy } = this.#options;
     let taken;
     try {
-      taken = this.#pool.take(() => this.#spawn(ucspiVariables(client.addresses)));
+      taken = this.#children.take(client.addresses);
     } catch (error) {
       return String(error);
     }
@@ -297,30 +253,10 @@ export class Server implements AsyncDisposable {
     this.#ended.out += session.outbound.bytes;
   }
 
-  #spawn(env: Readonly<Record<string, string>>): Worker {
-    const { handler, stderr } = this.#options;
-    const beganAtMs = performance.now();
-    let worker: Worker;
-    try {
-      worker = new Worker(handler, { stderr, env, ...identityOf(this.#options) });
-    } catch (error) {
-      this.#unspawned++;
-      throw error;
-    }
-    this.#spawned++;
-    this.#observer.spawned((performance.now() - beganAtMs) / 1000);
-    this.#workers.add(worker);
-    worker.exited.then(() => {
-      this.#workers.delete(worker);
-      if (worker.signalled) this.#killed[worker.signalled]++;
-    });
-    return worker;
-  }
-
   async #drain(): Promise<boolean> {
     await this.#accepting; // the listeners accept what the kernel has completed, then close
     log.info("draining", { active: this.#sessions.size, waiting: this.#intake.waiting });
-    const pool = this.#pool.close();
+    const warm = this.#children.close();
     const ended = Promise.allSettled(this.#connections);
     let cut = 0;
     if (!await settlesWithin(ended, this.#options.drainTimeoutMs)) {
@@ -329,7 +265,7 @@ export class Server implements AsyncDisposable {
       for (const session of open) session.stop("drain-timeout");
     }
     await ended;
-    await pool;
+    await warm;
     this.#tls?.close();
     const { accepted, served, failed, refused } = this.status();
     log.info("stopped", { accepted, served, failed, ...nonZero(refused), cut });
@@ -351,14 +287,4 @@ interface Rules {
   readonly acceptProxy: Networks;
   readonly allow: Networks;
   readonly deny: Networks;
-}
-
-/** The counts above 0: most reasons never occur, and a log line should be short. */
-export function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
-}
-
-/** The user and group of the children, where they are set. */
-function identityOf({ uid, gid }: Settings): { uid?: number; gid?: number } {
-  return { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
 }

@@ -30,7 +30,8 @@ import { History, type HistoryValues } from "./history.ts";
 import { explainListenError, ListenError } from "../net/listener.ts";
 import { Metrics } from "./metrics.ts";
 import type { Observer } from "../base/observer.ts";
-import type { Server, ServerStatus } from "../server/server.ts";
+import type { Server } from "../server/server.ts";
+import type { ServerStatus } from "../server/server_status.ts";
 import type { ConnectionStatus } from "../server/session.ts";
 import { CONTENT_SECURITY_POLICY, PAGE } from "./page.ts";
 

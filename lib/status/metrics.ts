@@ -9,7 +9,8 @@
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Observer } from "../base/observer.ts";
-import type { Server, ServerStatus } from "../server/server.ts";
+import type { Server } from "../server/server.ts";
+import type { ServerStatus } from "../server/server_status.ts";
 
 /** Counters. */
 const COUNTERS: Readonly<Record<string, [help: string, value: (status: ServerStatus) => number]>> =
