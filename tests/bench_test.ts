@@ -3,7 +3,10 @@ import type { Load } from "../bench/load.ts";
 import { LoadProcess } from "../bench/load_process.ts";
 import { type Measured, percentile, pictureOf, summaryOf, tableOf } from "../bench/report.ts";
 import { ROWS } from "../bench/rows.ts";
-import { childrenOf, Spawnd, text, within } from "./_spawnd.ts";
+import { childrenOf } from "./_processes.ts";
+import { text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { within } from "./_waiting.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 

@@ -9,7 +9,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { ask, receive, send, Spawnd } from "./_spawnd.ts";
+import { ask, receive, send } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
 
 /** Where Debian's package installs it. */
 const CHROMIUM = "/usr/bin/chromium";

@@ -5,7 +5,9 @@
 import { assert, assertEquals } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
 import { usage } from "../lib/cli/usage.ts";
-import { ask, Spawnd, testWith, text } from "./_spawnd.ts";
+import { ask, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { testWith } from "./_test_with.ts";
 
 /** Runs a command line that is not expected to serve: its exit code, stdout, and lines of stderr. */
 async function run(...args: string[]): Promise<[number, string, string[]]> {

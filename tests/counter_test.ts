@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { BLOCK_BYTES, counterBlock } from "../lib/child/counter.ts";
-import { ask, receive, send, Spawnd, until } from "./_spawnd.ts";
+import { ask, receive, send } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until } from "./_waiting.ts";
 
 /** What the classic server writes: `sprintf` into 256 zero bytes. */
 function classicBlock(index: number): Uint8Array {

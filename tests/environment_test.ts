@@ -1,5 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { ask, childrenOf, receiveAll, Spawnd, text, until } from "./_spawnd.ts";
+import { childrenOf } from "./_processes.ts";
+import { ask, receiveAll, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until } from "./_waiting.ts";
 
 /** Variables that a server inherits if, for example, tcpserver has started it. */
 const INHERITED = {

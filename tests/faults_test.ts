@@ -4,25 +4,20 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { childrenOf, descriptorsOf, isAlive } from "./_processes.ts";
 import {
   ask,
-  assertAddsUp,
-  childrenOf,
   connectFrom,
   connectToReset,
   converse,
-  descriptorsOf,
-  isAlive,
   receive,
   receiveAll,
   send,
-  Spawnd,
-  testWith,
   text,
-  until,
-  untilSteady,
-  within,
-} from "./_spawnd.ts";
+} from "./_sockets.ts";
+import { assertAddsUp, Spawnd } from "./_spawnd.ts";
+import { testWith } from "./_test_with.ts";
+import { until, untilSteady, within } from "./_waiting.ts";
 
 /** Processor time that a process has used, in seconds (Linux: proc(5), with 100 ticks a second). */
 function processorSecondsOf(pid: number): number {

@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { Spawnd, testWith, text } from "./_spawnd.ts";
+import { text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { testWith } from "./_test_with.ts";
 
 /** Runs git, isolated from the configuration of the user and the machine. */
 async function git(...args: string[]): Promise<string> {

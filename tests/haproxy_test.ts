@@ -1,5 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { converse, receiveAll, send, Spawnd, testWith, until, within } from "./_spawnd.ts";
+import { converse, receiveAll, send } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { testWith } from "./_test_with.ts";
+import { until, within } from "./_waiting.ts";
 
 const CONFIG = await Deno.readTextFile(new URL("../deploy/haproxy.cfg", import.meta.url));
 

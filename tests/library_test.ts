@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { commandHandler, HandlerError, ListenError, moduleHandler, Server } from "../lib/mod.ts";
 import { StatusListener } from "../lib/status/listener.ts";
-import { ask, childrenOf, isAlive, receive, receiveAll, send, text, until } from "./_spawnd.ts";
+import { childrenOf, isAlive } from "./_processes.ts";
+import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
+import { until } from "./_waiting.ts";
 
 Deno.test("a server can be had in one statement and is gone after its block", async () => {
   let children: number[];

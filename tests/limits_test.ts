@@ -4,21 +4,10 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  ask,
-  childrenOf,
-  connectFrom,
-  connectToReset,
-  descriptorsOf,
-  receive,
-  receiveAll,
-  send,
-  Spawnd,
-  text,
-  until,
-  untilSteady,
-  within,
-} from "./_spawnd.ts";
+import { childrenOf, descriptorsOf } from "./_processes.ts";
+import { ask, connectFrom, connectToReset, receive, receiveAll, send, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until, untilSteady, within } from "./_waiting.ts";
 
 /** Connects, and checks that the connection is served. */
 async function connectServed(spawnd: Spawnd): Promise<Deno.TcpConn> {

@@ -1,16 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  ask,
-  childrenOf,
-  connectToReset,
-  descriptorsOf,
-  Spawnd,
-  text,
-  until,
-  untilSteady,
-  waitsForInput,
-  within,
-} from "./_spawnd.ts";
+import { childrenOf, descriptorsOf, waitsForInput } from "./_processes.ts";
+import { ask, connectToReset, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until, untilSteady, within } from "./_waiting.ts";
 
 Deno.test("2,000 short connections leak no descriptors or children", async () => {
   await using spawnd = await Spawnd.start("--warm", "4", "--", "cat");

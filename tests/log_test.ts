@@ -1,14 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import {
-  ask,
-  childrenOf,
-  connectToReset,
-  Spawnd,
-  testWith,
-  text,
-  until,
-  within,
-} from "./_spawnd.ts";
+import { childrenOf } from "./_processes.ts";
+import { ask, connectToReset, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { testWith } from "./_test_with.ts";
+import { until, within } from "./_waiting.ts";
 
 /** Serves one connection with `sh -c script`; returns the server's log as text lines. */
 async function textLog(script: string, ...options: string[]): Promise<string[]> {

@@ -4,17 +4,10 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  ask,
-  childrenOf,
-  isAlive,
-  receive,
-  receiveAll,
-  send,
-  Spawnd,
-  text,
-  until,
-} from "./_spawnd.ts";
+import { childrenOf, isAlive } from "./_processes.ts";
+import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until } from "./_waiting.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const DOCS = new URL("docs/", ROOT);

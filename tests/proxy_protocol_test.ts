@@ -9,7 +9,7 @@ import {
   readProxyHeader,
 } from "../lib/net/proxy_protocol.ts";
 import type { Source } from "../lib/base/relay.ts";
-import { concat } from "./_spawnd.ts";
+import { concat } from "./_sockets.ts";
 
 const encoder = new TextEncoder();
 const SIGNATURE = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];

@@ -4,20 +4,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { formatProxyHeader, readProxyHeader } from "../lib/net/proxy_protocol.ts";
-import {
-  ask,
-  childrenOf,
-  concat,
-  descriptorsOf,
-  receive,
-  receiveAll,
-  send,
-  Spawnd,
-  text,
-  until,
-  untilSteady,
-  within,
-} from "./_spawnd.ts";
+import { childrenOf, descriptorsOf } from "./_processes.ts";
+import { ask, concat, receive, receiveAll, send, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until, untilSteady, within } from "./_waiting.ts";
 
 const encoder = new TextEncoder();
 const FROM_PROXY = ["--accept-proxy", "127.0.0.1"];

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { ask, Spawnd, text } from "./_spawnd.ts";
+import { ask, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
 
 const README = await Deno.readTextFile(new URL("../README.md", import.meta.url));
 

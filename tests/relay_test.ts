@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { discard, type Endpoint, Flow, pump } from "../lib/base/relay.ts";
-import { assertSameBytes, concat } from "./_spawnd.ts";
+import { assertSameBytes, concat } from "./_sockets.ts";
 
 /** How one endpoint behaves: what it sends, when it is slow, where it fails. */
 interface Script {

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { ask, Spawnd, text, until } from "./_spawnd.ts";
+import { ask, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until } from "./_waiting.ts";
 
 const served = async (spawnd: Spawnd) => Number((await spawnd.status()).served);
 

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { ask, Spawnd, text } from "./_spawnd.ts";
+import { ask, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
 
 /** What a child must not be able to do; the child prints the outcome of each. */
 const ATTEMPTS = {

@@ -1,15 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  ask,
-  childrenOf,
-  isAlive,
-  receive,
-  receiveAll,
-  send,
-  Spawnd,
-  text,
-  until,
-} from "./_spawnd.ts";
+import { childrenOf, isAlive } from "./_processes.ts";
+import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until } from "./_waiting.ts";
 
 /** Waits until the server has `count` children, and returns them. */
 async function untilChildren(spawnd: Spawnd, count: number): Promise<number[]> {

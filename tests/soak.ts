@@ -8,20 +8,10 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import {
-  assertAddsUp,
-  childrenOf,
-  connectFrom,
-  descriptorsOf,
-  memoryOf,
-  receive,
-  receiveAll,
-  send,
-  Spawnd,
-  text,
-  until,
-  untilSteady,
-} from "./_spawnd.ts";
+import { childrenOf, descriptorsOf, memoryOf } from "./_processes.ts";
+import { connectFrom, receive, receiveAll, send, text } from "./_sockets.ts";
+import { assertAddsUp, Spawnd } from "./_spawnd.ts";
+import { until, untilSteady } from "./_waiting.ts";
 
 const CLIENTS = 10; // of each server at once
 const MB = 1024 * 1024;

@@ -1,19 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Status } from "../lib/status/listener.ts";
-import {
-  ask,
-  assertAddsUp,
-  connectFrom,
-  connectToReset,
-  receive,
-  receiveAll,
-  send,
-  Spawnd,
-  testWith,
-  text,
-  until,
-  within,
-} from "./_spawnd.ts";
+import { ask, connectFrom, connectToReset, receive, receiveAll, send, text } from "./_sockets.ts";
+import { assertAddsUp, Spawnd } from "./_spawnd.ts";
+import { testWith } from "./_test_with.ts";
+import { until, within } from "./_waiting.ts";
 
 async function get(url: URL, path: string, init: RequestInit = {}) {
   const response = await within(path, fetch(new URL(path, url), init));

@@ -1,16 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  ask,
-  isAlive,
-  memoryOf,
-  receive,
-  receiveAll,
-  receiveEach,
-  send,
-  Spawnd,
-  text,
-  until,
-} from "./_spawnd.ts";
+import { isAlive, memoryOf } from "./_processes.ts";
+import { ask, receive, receiveAll, receiveEach, send, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until } from "./_waiting.ts";
 
 /** Waits for the record of the only connection, and asserts that its child has gone. */
 async function end(spawnd: Spawnd) {

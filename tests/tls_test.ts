@@ -1,88 +1,22 @@
 /**
- * TLS from end to end, with a certificate made for the test and with clients that misbehave.
+ * TLS from end to end, with clients that misbehave.
  */
 
 import { assert, assertEquals } from "@std/assert";
 import { commandHandler, Server } from "../lib/mod.ts";
+import { Certificates, testTls } from "./_certificates.ts";
+import { childrenOf, descriptorsOf, isAlive } from "./_processes.ts";
 import {
   ask,
   assertSameBytes,
-  childrenOf,
   connectToReset,
-  descriptorsOf,
-  isAlive,
   receive,
   receiveAll,
   receiveEach,
   send,
-  Spawnd,
-  testWith,
   text,
-  until,
-  untilSteady,
-  within,
-} from "./_spawnd.ts";
-
-/** A folder with a certificate for `localhost`, and servers and clients that use it. */
-class Certificates implements AsyncDisposable {
-  private constructor(readonly folder: string) {}
-
-  static async make(): Promise<Certificates> {
-    const certificates = new Certificates(await Deno.makeTempDir());
-    await certificates.renew("first");
-    return certificates;
-  }
-
-  /** Replaces the certificate and its key. */
-  async renew(organization: string): Promise<void> {
-    const { success, stderr } = await new Deno.Command("openssl", {
-      args: [
-        ..."req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 2".split(" "),
-        ...["-keyout", this.key, "-out", this.cert, "-subj", `/CN=localhost/O=${organization}`],
-        ..."-addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE".split(" "),
-      ],
-    }).output();
-    assert(success, text(stderr));
-  }
-
-  get cert(): string {
-    return `${this.folder}/cert.pem`;
-  }
-
-  get key(): string {
-    return `${this.folder}/key.pem`;
-  }
-
-  serve(...args: string[]): Promise<Spawnd> {
-    return Spawnd.startWith(
-      ["--allow-net", "--allow-run", `--allow-read=${this.folder}`],
-      ...["--cert", this.cert, "--key", this.key, ...args],
-    );
-  }
-
-  /** Connects, and completes the handshake. */
-  async connect({ port }: { readonly port: number }): Promise<Deno.TlsConn> {
-    const caCerts = [await Deno.readTextFile(this.cert)];
-    const conn = await Deno.connectTls({ hostname: "localhost", port, caCerts });
-    await within("a handshake", conn.handshake());
-    return conn;
-  }
-
-  async ask(server: { readonly port: number }, question: string): Promise<string> {
-    using conn = await this.connect(server);
-    await send(conn, question);
-    await conn.closeWrite();
-    return text(await receiveAll(conn));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.folder, { recursive: true });
-  }
-}
-
-function testTls(name: string, fn: () => Promise<void>): void {
-  testWith("openssl", "openssl", name, fn);
-}
+} from "./_sockets.ts";
+import { until, untilSteady, within } from "./_waiting.ts";
 
 testTls("over TLS a client that half-closes gets its answer", async () => {
   await using certificates = await Certificates.make();
@@ -272,85 +206,6 @@ testTls("a client that stops reading is closed and leaves nothing behind", async
   assertEquals(await descriptors(), before);
 });
 
-/** The organization in the certificate that a server presents. */
-async function organizationOf(spawnd: Spawnd): Promise<string | undefined> {
-  const { stdout } = await new Deno.Command("openssl", {
-    args: ["s_client", "-connect", `localhost:${spawnd.port}`],
-    stdin: "null",
-    stderr: "null",
-  }).output();
-  return /O = ?(\w+)/.exec(text(stdout))?.[1];
-}
-
-testTls("SIGHUP reloads the certificate, and open connections go on", async () => {
-  await using certificates = await Certificates.make();
-  await using spawnd = await certificates.serve("--", "cat");
-  using conn = await certificates.connect(spawnd);
-  assertEquals(await organizationOf(spawnd), "first");
-  await certificates.renew("second");
-  assertEquals(await organizationOf(spawnd), "first");
-  spawnd.kill("SIGHUP");
-  await spawnd.record({ message: "certificate renewed" });
-  assertEquals(await organizationOf(spawnd), "second");
-  await send(conn, "still here");
-  assertEquals(text(await receive(conn, 10)), "still here");
-});
-
-testTls("a bad new certificate or key is an error, and the old one stays", async () => {
-  await using certificates = await Certificates.make();
-  await using spawnd = await certificates.serve("--", "cat");
-  const [cert, key] = [certificates.cert, certificates.key].map((path) =>
-    Deno.readTextFileSync(path)
-  );
-  const errors = () => spawnd.records({ level: "ERROR", message: /^cannot renew/ });
-  const breakages: (() => void | Promise<void>)[] = [
-    () => Deno.writeTextFileSync(certificates.cert, "no certificate"),
-    () => Deno.removeSync(certificates.key),
-    async () => { // a key that belongs to another certificate
-      await certificates.renew("other");
-      Deno.writeTextFileSync(certificates.cert, cert!);
-    },
-  ];
-  for (const [i, damage] of breakages.entries()) {
-    await damage();
-    spawnd.kill("SIGHUP");
-    await until("an error", () => errors().length === i + 1);
-    assertEquals(await organizationOf(spawnd), "first", String(errors()[i]!.error));
-    Deno.writeTextFileSync(certificates.cert, cert!);
-    Deno.writeTextFileSync(certificates.key, key!);
-  }
-  spawnd.kill("SIGHUP");
-  await spawnd.record({ message: "certificate renewed" });
-  assertEquals(await certificates.ask(spawnd, "hello"), "hello");
-});
-
-testTls("no client is lost while the certificate is renewed under load", async () => {
-  await using certificates = await Certificates.make();
-  await using spawnd = await certificates.serve("--", "cat");
-  const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
-  assertEquals(await certificates.ask(spawnd, "first"), "first");
-  const before = await descriptors();
-  let [isOver, answers] = [false, 0];
-  const client = async () => {
-    while (!isOver) {
-      assertEquals(await certificates.ask(spawnd, "hello"), "hello");
-      answers++;
-    }
-  };
-  const clients = Promise.all(Array.from({ length: 4 }, client));
-  for (let i = 1; i <= 10; i++) {
-    spawnd.kill("SIGHUP");
-    const isRenewed = () => spawnd.records({ message: "certificate renewed" }).length === i;
-    await until("it to be renewed", isRenewed);
-    const goal = answers + 3;
-    await until("some answers", () => answers >= goal);
-  }
-  isOver = true;
-  await clients;
-  assert(answers >= 30, `${answers} answers`);
-  assertEquals(await descriptors(), before);
-});
-
 testTls("a server embedded in a program speaks TLS, and leaves nothing open", async () => {
   await using certificates = await Certificates.make();
   const { cert, key } = certificates;
@@ -365,26 +220,4 @@ testTls("a server embedded in a program speaks TLS, and leaves nothing open", as
   const stopped = server.shutdown();
   server.refresh(); // too late to matter
   await stopped;
-});
-
-testTls("bad TLS files fail with one line at start", async () => {
-  await using certificates = await Certificates.make();
-  const files = ["--cert", certificates.cert, "--key", certificates.key];
-  const lines = async (permissions: string[], ...args: string[]) => {
-    const options = ["--host", "127.0.0.1", "--port", "0", ...args];
-    await using spawnd = Spawnd.runWith(permissions, ...options);
-    assertEquals((await spawnd.ended()).code, 1);
-    return spawnd.lines;
-  };
-  assertEquals(await lines(["--allow-net", "--allow-run"], ...files), [
-    `spawnd: Deno does not allow reading ${certificates.cert}: add --allow-read`,
-  ]);
-  const all = ["--allow-net", "--allow-run", "--allow-read"];
-  assertEquals(await lines(all, "--cert", "/no/such", "--key", certificates.key), [
-    "spawnd: Cannot listen on 127.0.0.1:0: " +
-    "No such file or directory (os error 2): readfile '/no/such'",
-  ]);
-  assertEquals(await lines(all, "--cert", certificates.key, "--key", certificates.key), [
-    "spawnd: Cannot listen on 127.0.0.1:0: No certificates found in certificate data",
-  ]);
 });

@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { ask, receive, receiveAll, send, Spawnd, text, until } from "./_spawnd.ts";
+import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until } from "./_waiting.ts";
 
 const PERMISSIONS = ["--allow-net", "--allow-run", "--allow-read", "--allow-write"];
 

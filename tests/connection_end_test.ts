@@ -1,51 +1,24 @@
 /**
- * How connections run and end, each rule tested with a real socket and a real process.
+ * How connections end, each rule tested with a real socket and a real process.
  */
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  ask,
-  assertSameBytes,
-  connectToReset,
-  descriptorsOf,
-  isAlive,
-  memoryOf,
-  receive,
-  receiveAll,
-  receiveEach,
-  send,
-  Spawnd,
-  text,
-  untilSteady,
-  within,
-} from "./_spawnd.ts";
+import { descriptorsOf, isAlive, untilOutputStops } from "./_processes.ts";
+import { ask, connectToReset, receive, receiveAll, receiveEach, send, text } from "./_sockets.ts";
+import { serveScript, Spawnd } from "./_spawnd.ts";
+import { untilSteady } from "./_waiting.ts";
 
 const MB = 1024 * 1024;
 
-/** Starts a server whose handler is a shell script. */
-function serve(script: string, ...options: string[]): Promise<Spawnd> {
-  return Spawnd.start(...options, "--", "sh", "-c", script);
-}
-
-/** Pseudo-random bytes, so that swapped or repeated buffers show. */
-function pattern(length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  for (let i = 0, state = 1; i < length; i++) {
-    state = (state * 1103515245 + 12345) & 0x7fffffff;
-    bytes[i] = state >> 16;
-  }
-  return bytes;
-}
-
 Deno.test("a client that half-closes gets an answer two seconds later", async () => {
-  await using spawnd = await serve("cat >/dev/null; sleep 2; echo done");
+  await using spawnd = await serveScript("cat >/dev/null; sleep 2; echo done");
   assertEquals(text(await ask(spawnd.port, "question")), "done\n");
   const end = await spawnd.record({ message: "end" });
   assertEquals([end.in, end.out, end.exit, end.reason], [8, 5, 0, "client-closed"]);
 });
 
 Deno.test("a child that stays silent after end of input is stopped", async () => {
-  await using spawnd = await serve(
+  await using spawnd = await serveScript(
     "exec sleep 60",
     "--eof-timeout",
     "0.3",
@@ -59,7 +32,7 @@ Deno.test("a child that stays silent after end of input is stopped", async () =>
 });
 
 Deno.test("a child that keeps writing after end of input is not stopped", async () => {
-  await using spawnd = await serve(
+  await using spawnd = await serveScript(
     "cat >/dev/null; for i in 1 2 3 4 5 6; do sleep 0.2; echo $i; done",
     "--eof-timeout",
     "0.6",
@@ -69,7 +42,7 @@ Deno.test("a child that keeps writing after end of input is not stopped", async 
 });
 
 Deno.test("a child blocked by a slow client is not silent", async () => {
-  await using spawnd = await serve("exec head -c 50000000 /dev/zero", "--eof-timeout", "0.2");
+  await using spawnd = await serveScript("exec head -c 50000000 /dev/zero", "--eof-timeout", "0.2");
   using conn = await spawnd.connect();
   await conn.closeWrite();
   const { pid } = await spawnd.record({ message: "open" });
@@ -81,12 +54,16 @@ Deno.test("a child blocked by a slow client is not silent", async () => {
 });
 
 Deno.test("--eof-timeout 0 never stops a silent child", async () => {
-  await using spawnd = await serve("cat >/dev/null; sleep 1; echo late", "--eof-timeout", "0");
+  await using spawnd = await serveScript(
+    "cat >/dev/null; sleep 1; echo late",
+    "--eof-timeout",
+    "0",
+  );
   assertEquals(text(await ask(spawnd.port, "")), "late\n");
 });
 
 Deno.test("a child that exits with 200 KB of input unread causes no reset", async () => {
-  await using spawnd = await serve("echo bye");
+  await using spawnd = await serveScript("echo bye");
   using conn = await spawnd.connect();
   await send(conn, new Uint8Array(200_000));
   assertEquals(text(await receiveAll(conn)), "bye\n");
@@ -95,7 +72,7 @@ Deno.test("a child that exits with 200 KB of input unread causes no reset", asyn
 });
 
 Deno.test("input after a child's exit is dropped, without a reset", async () => {
-  await using spawnd = await serve("read -r line; echo bye");
+  await using spawnd = await serveScript("read -r line; echo bye");
   using conn = await spawnd.connect();
   await send(conn, "line\n");
   assertEquals(text(await receive(conn, 4)), "bye\n");
@@ -107,81 +84,15 @@ Deno.test("input after a child's exit is dropped, without a reset", async () => 
 });
 
 Deno.test("a client that never closes is dropped soon after its child exits", async () => {
-  await using spawnd = await serve("echo bye");
+  await using spawnd = await serveScript("echo bye");
   using conn = await spawnd.connect();
   assertEquals(text(await receiveAll(conn)), "bye\n");
   const end = await spawnd.record({ message: "end" });
   assert(Number(end.seconds) < 10, `lingered ${end.seconds} s`);
 });
 
-Deno.test("64 MB go through and come back intact", async () => {
-  await using spawnd = await Spawnd.start("--", "cat");
-  const sent = pattern(64 * MB);
-  assertSameBytes(await ask(spawnd.port, sent), sent);
-  const end = await spawnd.record({ message: "end" });
-  assertEquals([end.in, end.out], [64 * MB, 64 * MB]);
-});
-
-Deno.test("chunks of random sizes come back in order", async () => {
-  await using spawnd = await Spawnd.start("--", "cat");
-  using conn = await spawnd.connect();
-  const sent = pattern(2 * MB);
-  const answer = receiveAll(conn);
-  for (let offset = 0; offset < sent.length;) {
-    const length = Math.ceil(Math.random() ** 4 * 100_000) || 1;
-    await send(conn, sent.subarray(offset, offset + length));
-    offset += length;
-  }
-  await conn.closeWrite();
-  assertSameBytes(await answer, sent);
-});
-
-Deno.test("a client that does not read blocks its child, and memory stays bounded", async () => {
-  await using spawnd = await serve("exec head -c 100000000 /dev/zero");
-  const before = memoryOf(spawnd.pid);
-  using conn = await spawnd.connect();
-  const { pid } = await spawnd.record({ message: "open" });
-  await untilOutputStops(Number(pid));
-  const grown = memoryOf(spawnd.pid) - before;
-  assert(grown < 16 * MB, `grown by ${grown} bytes`);
-  let length = 0;
-  await receiveEach(conn, (chunk) => length += chunk.length);
-  assertEquals(length, 100_000_000);
-});
-
-Deno.test("a child that does not read blocks its client, and memory stays bounded", async () => {
-  await using spawnd = await serve(
-    "exec sleep 60",
-    "--drain-timeout",
-    "0",
-    "--kill-timeout",
-    "0.1",
-  );
-  const before = memoryOf(spawnd.pid);
-  using conn = await spawnd.connect();
-  let sent = 0;
-  const sending = (async () => {
-    while (sent < 100 * MB) sent += await conn.write(new Uint8Array(64 * 1024));
-  })().catch(() => {});
-  await spawnd.record({ message: "open" });
-  await untilOutputStops(spawnd.pid);
-  assert(sent < 50 * MB, `${sent} bytes were taken`);
-  const grown = memoryOf(spawnd.pid) - before;
-  assert(grown < 16 * MB, `grown by ${grown} bytes`);
-  assertEquals((await spawnd.stop()).code, 1);
-  await sending;
-});
-
-/** Waits until a process has written something and then stopped (Linux: proc(5)). */
-async function untilOutputStops(pid: number): Promise<void> {
-  await untilSteady(`the output of process ${pid}`, () => {
-    const io = Deno.readTextFileSync(`/proc/${pid}/io`);
-    return Math.max(0, Number(/wchar: (\d+)/.exec(io)![1]) - 4096);
-  });
-}
-
 Deno.test("a child that closes its stdin can still write, and its input is dropped", async () => {
-  await using spawnd = await serve("exec <&-; sleep 0.5; echo still; sleep 0.2; echo here");
+  await using spawnd = await serveScript("exec <&-; sleep 0.5; echo still; sleep 0.2; echo here");
   using conn = await spawnd.connect();
   await send(conn, new Uint8Array(MB));
   assertEquals(text(await receiveAll(conn)), "still\nhere\n");
@@ -191,7 +102,11 @@ Deno.test("a child that closes its stdin can still write, and its input is dropp
 });
 
 Deno.test("a child that closes its stdout ends the connection and is stopped", async () => {
-  await using spawnd = await serve("echo bye; exec >&-; exec sleep 60", "--kill-timeout", "1");
+  await using spawnd = await serveScript(
+    "echo bye; exec >&-; exec sleep 60",
+    "--kill-timeout",
+    "1",
+  );
   using conn = await spawnd.connect();
   assertEquals(text(await receiveAll(conn)), "bye\n");
   conn.close();
@@ -202,7 +117,7 @@ Deno.test("a child that closes its stdout ends the connection and is stopped", a
 });
 
 Deno.test("after a client's reset the ladder ends even a child that ignores signals", async () => {
-  await using spawnd = await serve(
+  await using spawnd = await serveScript(
     "trap '' TERM PIPE; echo ready; while :; do sleep 0.05; done",
     "--kill-timeout",
     "0.2",
@@ -217,7 +132,7 @@ Deno.test("after a client's reset the ladder ends even a child that ignores sign
 });
 
 Deno.test("a child that only writes gets EPIPE when its client is gone", async () => {
-  await using spawnd = await serve("trap '' PIPE; while echo x; do :; done 2>/dev/null");
+  await using spawnd = await serveScript("trap '' PIPE; while echo x; do :; done 2>/dev/null");
   const reset = await connectToReset(spawnd.port);
   const { pid } = await spawnd.record({ message: "open" });
   await reset();
@@ -240,14 +155,14 @@ Deno.test("the record says how the child ended", async () => {
   for (
     const [script, exit] of [["exit 3", 3], ["kill -9 $$", "SIGKILL"], ["kill -40 $$", "unknown"]]
   ) {
-    await using spawnd = await serve(String(script));
+    await using spawnd = await serveScript(String(script));
     assertEquals(text(await ask(spawnd.port, "")), "");
     assertEquals((await spawnd.record({ message: "end" })).exit, exit);
   }
 });
 
 Deno.test("a process that outlives the child holds the connection only while it writes", async () => {
-  await using spawnd = await serve(
+  await using spawnd = await serveScript(
     "(echo one; sleep 0.2; echo two; exec sleep 5 2>/dev/null) & exit 0",
     "--eof-timeout",
     "1",
@@ -263,7 +178,7 @@ Deno.test("a process that outlives the child holds the connection only while it 
 });
 
 Deno.test("a process that outlives the child cannot hold the connection by its stdin", async () => {
-  await using spawnd = await serve("sleep 5 <&0 >/dev/null 2>&1 & exit 0");
+  await using spawnd = await serveScript("sleep 5 <&0 >/dev/null 2>&1 & exit 0");
   using conn = await spawnd.connect();
   const sending = send(conn, new Uint8Array(10 * MB)).catch(() => {}); // more than all buffers hold
   const end = await spawnd.record({ message: "end" });
@@ -294,15 +209,4 @@ Deno.test("when the program has been removed, the client is refused with a warni
     spawned: 2,
     unspawned: 1,
   });
-});
-
-Deno.test("300 connections at once are all served", async () => {
-  await using spawnd = await Spawnd.start("--max-connections", "100", "--", "cat");
-  const sent = Array.from({ length: 300 }, (_, index) => `${index} `.repeat(1000));
-  const received = await within(
-    "300 answers",
-    Promise.all(sent.map(async (question) => text(await ask(spawnd.port, question)))),
-    60_000,
-  );
-  assertEquals(received, sent);
 });

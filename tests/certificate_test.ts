@@ -1,0 +1,111 @@
+/**
+ * The server's certificate and key: renewed while it runs, or unusable.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { Certificates, testTls } from "./_certificates.ts";
+import { descriptorsOf } from "./_processes.ts";
+import { receive, send, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until, untilSteady } from "./_waiting.ts";
+
+/** The organization in the certificate that a server presents. */
+async function organizationOf(spawnd: Spawnd): Promise<string | undefined> {
+  const { stdout } = await new Deno.Command("openssl", {
+    args: ["s_client", "-connect", `localhost:${spawnd.port}`],
+    stdin: "null",
+    stderr: "null",
+  }).output();
+  return /O = ?(\w+)/.exec(text(stdout))?.[1];
+}
+
+testTls("SIGHUP reloads the certificate, and open connections go on", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--", "cat");
+  using conn = await certificates.connect(spawnd);
+  assertEquals(await organizationOf(spawnd), "first");
+  await certificates.renew("second");
+  assertEquals(await organizationOf(spawnd), "first");
+  spawnd.kill("SIGHUP");
+  await spawnd.record({ message: "certificate renewed" });
+  assertEquals(await organizationOf(spawnd), "second");
+  await send(conn, "still here");
+  assertEquals(text(await receive(conn, 10)), "still here");
+});
+
+testTls("a bad new certificate or key is an error, and the old one stays", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--", "cat");
+  const [cert, key] = [certificates.cert, certificates.key].map((path) =>
+    Deno.readTextFileSync(path)
+  );
+  const errors = () => spawnd.records({ level: "ERROR", message: /^cannot renew/ });
+  const breakages: (() => void | Promise<void>)[] = [
+    () => Deno.writeTextFileSync(certificates.cert, "no certificate"),
+    () => Deno.removeSync(certificates.key),
+    async () => { // a key that belongs to another certificate
+      await certificates.renew("other");
+      Deno.writeTextFileSync(certificates.cert, cert!);
+    },
+  ];
+  for (const [i, damage] of breakages.entries()) {
+    await damage();
+    spawnd.kill("SIGHUP");
+    await until("an error", () => errors().length === i + 1);
+    assertEquals(await organizationOf(spawnd), "first", String(errors()[i]!.error));
+    Deno.writeTextFileSync(certificates.cert, cert!);
+    Deno.writeTextFileSync(certificates.key, key!);
+  }
+  spawnd.kill("SIGHUP");
+  await spawnd.record({ message: "certificate renewed" });
+  assertEquals(await certificates.ask(spawnd, "hello"), "hello");
+});
+
+testTls("no client is lost while the certificate is renewed under load", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve("--", "cat");
+  const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
+  assertEquals(await certificates.ask(spawnd, "first"), "first");
+  const before = await descriptors();
+  let [isOver, answers] = [false, 0];
+  const client = async () => {
+    while (!isOver) {
+      assertEquals(await certificates.ask(spawnd, "hello"), "hello");
+      answers++;
+    }
+  };
+  const clients = Promise.all(Array.from({ length: 4 }, client));
+  for (let i = 1; i <= 10; i++) {
+    spawnd.kill("SIGHUP");
+    const isRenewed = () => spawnd.records({ message: "certificate renewed" }).length === i;
+    await until("it to be renewed", isRenewed);
+    const goal = answers + 3;
+    await until("some answers", () => answers >= goal);
+  }
+  isOver = true;
+  await clients;
+  assert(answers >= 30, `${answers} answers`);
+  assertEquals(await descriptors(), before);
+});
+
+testTls("bad TLS files fail with one line at start", async () => {
+  await using certificates = await Certificates.make();
+  const files = ["--cert", certificates.cert, "--key", certificates.key];
+  const lines = async (permissions: string[], ...args: string[]) => {
+    const options = ["--host", "127.0.0.1", "--port", "0", ...args];
+    await using spawnd = Spawnd.runWith(permissions, ...options);
+    assertEquals((await spawnd.ended()).code, 1);
+    return spawnd.lines;
+  };
+  assertEquals(await lines(["--allow-net", "--allow-run"], ...files), [
+    `spawnd: Deno does not allow reading ${certificates.cert}: add --allow-read`,
+  ]);
+  const all = ["--allow-net", "--allow-run", "--allow-read"];
+  assertEquals(await lines(all, "--cert", "/no/such", "--key", certificates.key), [
+    "spawnd: Cannot listen on 127.0.0.1:0: " +
+    "No such file or directory (os error 2): readfile '/no/such'",
+  ]);
+  assertEquals(await lines(all, "--cert", certificates.key, "--key", certificates.key), [
+    "spawnd: Cannot listen on 127.0.0.1:0: No certificates found in certificate data",
+  ]);
+});
