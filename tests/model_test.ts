@@ -39,14 +39,16 @@ const LINK = /\[([^\]]+)\]\(([^)\s]+)\)/g;
 /**
  * The broken references in a document. A link labelled with code refers to an identifier in that
  * file; a link to a test file that is labelled with words, to a test; any other link, to the file. A
- * word that looks like a file's path is relative to the root of the repository.
+ * word that looks like a file's path is relative to the root of the repository. Links to other
+ * sites are not followed.
  */
-async function deadReferences(markdown: string): Promise<string[]> {
+async function deadReferences(markdown: string, folder = DOCS): Promise<string[]> {
   const dead: string[] = [];
   const read = (path: string, base: URL) =>
     Deno.readTextFile(new URL(path, base)).catch(() => void dead.push(`no file ${path}`));
   for (const [, label, path] of markdown.matchAll(LINK)) {
-    const source = await read(path!, DOCS);
+    if (/^(https?:|#)/.test(path!)) continue;
+    const source = await read(path!.replace(/\/$/, "/README.md"), folder);
     if (source === undefined) continue;
     const identifier = /^`(.*)`$/.exec(label!)?.[1];
     if (identifier !== undefined) {
@@ -65,6 +67,12 @@ async function deadReferences(markdown: string): Promise<string[]> {
 Deno.test("docs/model.md refers to files, names and tests that exist", async () => {
   assertEquals(await deadReferences(MODEL), []);
 });
+
+for (const page of ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]) {
+  Deno.test(`${page} refers to files and names that exist`, async () => {
+    assertEquals(await deadReferences(await Deno.readTextFile(new URL(page, ROOT)), ROOT), []);
+  });
+}
 
 Deno.test("every trap in docs/model.md has faulty C code and a test", () => {
   const [, chapter] = /^## The traps.*?\n(.*?)^## /ms.exec(MODEL)!;
