@@ -8,7 +8,8 @@ import config from "./deno.json" with { type: "json" };
 import { formatSocketAddress } from "./lib/net/address.ts";
 import { HandlerError } from "./lib/child/handler.ts";
 import { ListenError } from "./lib/net/listener.ts";
-import { configureLog, log } from "./lib/base/log.ts";
+import { LineWriter } from "./lib/base/line_writer.ts";
+import { configureLog, flushLog, log } from "./lib/base/log.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
 import { usage } from "./lib/cli/usage.ts";
 import { Server } from "./lib/server/server.ts";
@@ -21,13 +22,22 @@ const STOP_SIGNALS = Deno.build.os === "windows"
   ? ({ SIGINT: 2, SIGBREAK: 21 } as const)
   : ({ SIGINT: 2, SIGTERM: 15 } as const);
 
+/** How long a reader of stdout and stderr is waited for at the end, in milliseconds. */
+const LAST_WORDS_MS = 1_000;
+
+const format = (line: string) => `${line}\n`;
+/** Nobody may read these either, and serving waits for none of them. */
+const stdout = new LineWriter({ sink: Deno.stdout, format });
+const stderr = new LineWriter({ sink: Deno.stderr, format });
+
 /** Why the server cannot start, in one line that says what to do. */
 class StartError extends Error {}
 
+/** Serves until signals end it; resolves to the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const commandLine = parseCommandLine(args);
   if (commandLine.show !== undefined) {
-    console.log(commandLine.show === "help" ? usage().trimEnd() : `spawnd ${config.version}`);
+    stdout.write(commandLine.show === "help" ? usage().trimEnd() : `spawnd ${config.version}`);
     return 0;
   }
   configureLog({
@@ -35,48 +45,50 @@ async function main(args: readonly string[]): Promise<number> {
     format: commandLine.logFormat,
     color: Deno.stderr.isTerminal() && !Deno.noColor,
   });
-
-  // The first signal drains, the second one kills. Before there is a server, one is enough.
-  let stop = (_status: number): void => Deno.exit(0);
-  for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
-    Deno.addSignalListener(signal as Deno.Signal, () => stop(128 + number));
-  }
-  requirePermissions(commandLine);
-  const status = await startStatus(commandLine);
-  const server = await start(commandLine, status);
-  status?.attach(server);
-
   // A fault in this program that shows in one connection must not end the others.
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     log.error("internal error", { stack: event.reason?.stack ?? String(event.reason) });
   });
 
-  stop = () => {
-    stop = (status) => {
-      server.kill();
-      Deno.exit(status);
-    };
-    server.shutdown();
-  };
+  // Signals may come before there is a server, and must not be the end of it.
+  let server: Server | undefined;
+  const stopping = new AbortController();
+  let killedBy: number | undefined;
+  for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
+    Deno.addSignalListener(signal as Deno.Signal, () => {
+      if (stopping.signal.aborted) {
+        killedBy = 128 + number;
+        server?.kill();
+        setTimeout(() => exit(killedBy!), LAST_WORDS_MS); // a process may be beyond killing
+      } else stopping.abort();
+    });
+  }
   if (Deno.build.os !== "windows") {
-    Deno.addSignalListener("SIGHUP", () => server.refresh());
+    Deno.addSignalListener("SIGHUP", () => server?.refresh());
     // On SIGUSR1 Deno also opens its inspector (since 2.9.2), hence the second signal.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
-      Deno.addSignalListener(signal, () => {
-        const { refused, killed, ...numbers } = server.status();
-        log.info("status", { ...numbers, ...nonZero(refused), ...nonZero(killed) });
-      });
+      Deno.addSignalListener(signal, () => server && logStatus(server));
     }
   }
-  console.log(`spawnd listening on ${server.addresses.join(" and ")}`);
-  if (status) console.log(`spawnd status on ${status.url}`);
-  return await server.finished ? 0 : 1;
-}
 
-/** Starts the server; what prevents it is a {@linkcode StartError}. */
-function start({ server }: CommandLine, status?: StatusListener): Promise<Server> {
-  return orStartError(() => Server.listen(server, status?.observer));
+  requirePermissions(commandLine);
+  const status = await startStatus(commandLine);
+  try {
+    const { signal } = stopping;
+    const observer = status?.observer;
+    server = await orStartError(() =>
+      Server.listen(commandLine.server, { signal, ...(observer && { observer }) })
+    );
+  } catch (error) {
+    if (stopping.signal.aborted) return killedBy ?? 0;
+    throw error;
+  }
+  status?.attach(server);
+  stdout.write(`spawnd listening on ${server.addresses.join(" and ")}`);
+  if (status) stdout.write(`spawnd status on ${status.url}`);
+  const isClean = await server.finished;
+  return killedBy ?? (isClean ? 0 : 1);
 }
 
 /** Starts the status listener; its modules are loaded only then. */
@@ -84,6 +96,12 @@ async function startStatus({ status }: CommandLine): Promise<StatusListener | un
   if (status === undefined) return undefined;
   const { StatusListener } = await import("./lib/status/listener.ts");
   return await orStartError(() => StatusListener.listen(status));
+}
+
+/** Logs the numbers of a server on one line. */
+function logStatus(server: Server): void {
+  const { refused, killed, ...numbers } = server.status();
+  log.info("status", { ...numbers, ...nonZero(refused), ...nonZero(killed) });
 }
 
 async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {
@@ -120,18 +138,25 @@ function requirePermissions({ server, status }: CommandLine): void {
   }
 }
 
+/** Ends the process when what it has to say is written, or cannot be. */
+async function exit(code: number): Promise<never> {
+  await Promise.all([flushLog(LAST_WORDS_MS), stdout.flush(LAST_WORDS_MS)]);
+  await stderr.flush(LAST_WORDS_MS);
+  Deno.exit(code);
+}
+
 if (import.meta.main) {
   let code;
   try {
     code = await main(Deno.args);
   } catch (error) {
     if (error instanceof UsageError) {
-      console.error(`spawnd: ${error.message}\nTry --help for all options.`);
+      stderr.write(`spawnd: ${error.message}\nTry --help for all options.`);
       code = 2;
     } else if (error instanceof StartError) {
-      console.error(`spawnd: ${error.message}`);
+      stderr.write(`spawnd: ${error.message}`);
       code = 1;
     } else throw error;
   }
-  Deno.exit(code);
+  await exit(code);
 }

@@ -33,7 +33,7 @@ export type { Rate, Refusal } from "./admission/admission.ts";
 export { ListenError } from "./net/listener.ts";
 export type { Observer } from "./base/observer.ts";
 export type { RefusalReason } from "./admission/intake.ts";
-export { Server } from "./server/server.ts";
+export { type ListenOptions, Server } from "./server/server.ts";
 export type { ServerStatus } from "./server/server_status.ts";
 export type { ConnectionStatus } from "./server/session.ts";
 export type { ServerOptions } from "./server/options.ts";

@@ -31,10 +31,11 @@ export class Spawnd implements AsyncDisposable {
   private constructor(
     permissions: readonly string[],
     args: readonly string[],
-    env: Record<string, string> = {},
+    { env = {}, cwd = ROOT }: { env?: Record<string, string>; cwd?: string } = {},
   ) {
     this.#process = new Deno.Command(Deno.execPath(), {
       env,
+      cwd,
       args: ["run", ...permissions, `${ROOT}main.ts`, ...args],
       stdin: "null",
       stdout: "piped",
@@ -72,16 +73,31 @@ export class Spawnd implements AsyncDisposable {
 
   /** As {@linkcode Spawnd.start}, with these variables in its environment. */
   static startIn(env: Record<string, string>, ...args: string[]): Promise<Spawnd> {
-    return Spawnd.#listening(new Spawnd(PERMISSIONS, [...OPTIONS, ...args], env));
+    return Spawnd.#listening(new Spawnd(PERMISSIONS, [...OPTIONS, ...args], { env }));
+  }
+
+  /** Starts a server on a free port of the loopback without waiting until it listens. */
+  static starting(...args: string[]): Spawnd {
+    return new Spawnd(PERMISSIONS, [...OPTIONS, ...args]);
+  }
+
+  /** As {@linkcode Spawnd.starting}, in this folder. */
+  static startingAt(cwd: string, ...args: string[]): Spawnd {
+    return new Spawnd(PERMISSIONS, [...OPTIONS, ...args], { cwd });
   }
 
   static async #listening(spawnd: Spawnd): Promise<Spawnd> {
-    await until("the server to listen", () => {
-      assert(!spawnd.exited, `it exited: ${spawnd.lines.join("\n")}`);
-      return spawnd.stdout.endsWith("\n");
-    });
-    spawnd.port = Number(/:(\d+)(?= and |\n)/.exec(spawnd.stdout)![1]);
+    await spawnd.listening();
     return spawnd;
+  }
+
+  /** Waits until it listens, and resolves to its port. */
+  async listening(): Promise<number> {
+    await until("the server to listen", () => {
+      assert(!this.exited, `it exited: ${this.lines.join("\n")}`);
+      return this.stdout.endsWith("\n");
+    });
+    return this.port = Number(/:(\d+)(?= and |\n)/.exec(this.stdout)![1]);
   }
 
   /** The URL of its status listener; needs `--status`. */

@@ -27,7 +27,7 @@ testTls("SIGHUP reloads the certificate, and open connections go on", async () =
   await certificates.renew("second");
   assertEquals(await organizationOf(spawnd), "first");
   spawnd.kill("SIGHUP");
-  await spawnd.record({ message: "certificate renewed" });
+  await spawnd.record({ message: "reloaded" });
   assertEquals(await organizationOf(spawnd), "second");
   await send(conn, "still here");
   assertEquals(text(await receive(conn, 10)), "still here");
@@ -57,7 +57,7 @@ testTls("a bad new certificate or key is an error, and the old one stays", async
     Deno.writeTextFileSync(certificates.key, key!);
   }
   spawnd.kill("SIGHUP");
-  await spawnd.record({ message: "certificate renewed" });
+  await spawnd.record({ message: "reloaded" });
   assertEquals(await certificates.ask(spawnd, "hello"), "hello");
 });
 
@@ -77,7 +77,7 @@ testTls("no client is lost while the certificate is renewed under load", async (
   const clients = Promise.all(Array.from({ length: 4 }, client));
   for (let i = 1; i <= 10; i++) {
     spawnd.kill("SIGHUP");
-    const isRenewed = () => spawnd.records({ message: "certificate renewed" }).length === i;
+    const isRenewed = () => spawnd.records({ message: "reloaded" }).length === i;
     await until("it to be renewed", isRenewed);
     const goal = answers + 3;
     await until("some answers", () => answers >= goal);

@@ -4,7 +4,16 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { descriptorsOf, isAlive, untilOutputStops } from "./_processes.ts";
-import { ask, connectToReset, receive, receiveAll, receiveEach, send, text } from "./_sockets.ts";
+import {
+  ask,
+  connectFrom,
+  connectToReset,
+  receive,
+  receiveAll,
+  receiveEach,
+  send,
+  text,
+} from "./_sockets.ts";
 import { serveScript, Spawnd } from "./_spawnd.ts";
 import { untilSteady } from "./_waiting.ts";
 
@@ -178,13 +187,27 @@ Deno.test("a process that outlives the child holds the connection only while it 
 });
 
 Deno.test("a process that outlives the child cannot hold the connection by its stdin", async () => {
-  await using spawnd = await serveScript("sleep 5 <&0 >/dev/null 2>&1 & exit 0");
+  await using spawnd = await serveScript("exec 3<&0; sleep 5 <&3 >/dev/null 2>&1 & exit 0");
   using conn = await spawnd.connect();
   const sending = send(conn, new Uint8Array(10 * MB)).catch(() => {}); // more than all buffers hold
   const end = await spawnd.record({ message: "end" });
   assert(Number(end.seconds) < 4, `held for ${end.seconds} s`);
   conn.close();
   await sending;
+});
+
+Deno.test("a stopped child whose client has reset is ended, though it takes no input", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--kill-timeout", "0.2", "--", "sh", "-c", "kill -STOP $$; cat"],
+  );
+  const socket = await connectFrom("127.0.0.1", spawnd.port);
+  const { pid } = await spawnd.record({ message: "open" });
+  for (let sent = 0; sent < 10 * MB; sent += 100_000) socket.write(new Uint8Array(100_000));
+  await untilSteady("the bytes that the server takes", () => socket.bytesWritten);
+  assert(socket.writableLength > 0);
+  socket.resetAndDestroy();
+  assertEquals((await spawnd.record({ message: "end" })).reason, "client-reset");
+  assert(!isAlive(Number(pid)));
 });
 
 Deno.test("when the program has been removed, the client is refused with a warning", async () => {

@@ -80,12 +80,24 @@ function testAsRoot(name: string, fn: () => Promise<void>): void {
 
 testAsRoot("children have only the user and group of --uid and --gid", async () => {
   for (const warm of ["0", "1"]) {
-    await using spawnd = await Spawnd.start(
+    await using spawnd = Spawnd.startingAt(
+      "/", // which every user may enter
       ...["--uid", "65534", "--gid", "65533", "--warm", warm],
       ...["--", "sh", "-c", "cat; id -u; id -g; id -G"],
     );
-    assertEquals(text(await ask(spawnd.port, "")), "65534\n65533\n65533\n");
+    assertEquals(text(await ask(await spawnd.listening(), "")), "65534\n65533\n65533\n");
   }
+});
+
+testAsRoot("a working directory that the user of --uid cannot enter is named", async () => {
+  const folder = await Deno.makeTempDir(); // mode 700
+  await using spawnd = Spawnd.startingAt(folder, "--uid", "65534", "--gid", "65534", "--", "cat");
+  assertEquals((await spawnd.ended()).code, 1);
+  assertEquals(spawnd.lines, [
+    'spawnd: Cannot start "cat": its user cannot enter the working directory. ' +
+    "Start spawnd in another one, such as /",
+  ]);
+  await Deno.remove(folder);
 });
 
 testAsRoot("warm children of the counter service have the --gid too", async () => {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { commandHandler, HandlerError, ListenError, moduleHandler, Server } from "../lib/mod.ts";
+import { OPTIONS, type ServerOptions } from "../lib/server/options.ts";
 import { StatusListener } from "../lib/status/listener.ts";
 import { childrenOf, isAlive } from "./_processes.ts";
 import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
@@ -40,7 +41,7 @@ Deno.test("a status listener is for whoever attaches a server, and is gone after
     assertEquals(await get(path), [503, "starting\n"]);
   }
   const handler = commandHandler("cat");
-  await using server = await Server.listen({ handler, ...listen }, status.observer);
+  await using server = await Server.listen({ handler, ...listen }, { observer: status.observer });
   status.attach(server);
   assertEquals(await get("readyz"), [200, "ready\n"]);
   assertEquals(text(await ask(server.addr.port, "hello")), "hello");
@@ -109,6 +110,41 @@ Deno.test("a library that nobody configured a log for prints nothing", async () 
     cwd: new URL("../", import.meta.url),
   }).output();
   assertEquals([code, text(stdout), text(stderr)], [0, "", ""]);
+});
+
+Deno.test("an option that is explicitly undefined has its default", async () => {
+  const undefinedOptions = Object.fromEntries(Object.keys(OPTIONS).map((key) => [key, undefined]));
+  await using server = await Server.listen({
+    ...undefinedOptions as unknown as Partial<ServerOptions>,
+    handler: commandHandler("cat"),
+    hostname: "127.0.0.1",
+    port: 0,
+  });
+  assertEquals(text(await ask(server.addr.port, "hello")), "hello");
+});
+
+Deno.test("a signal ends a start, and shuts down a server that listens", async () => {
+  const listen = { handler: commandHandler("cat"), hostname: "127.0.0.1", port: 0 };
+  await assertRejects(
+    () => Server.listen(listen, { signal: AbortSignal.abort(new Error("changed my mind")) }),
+    Error,
+    "changed my mind",
+  );
+  const stopping = new AbortController();
+  const server = await Server.listen(listen, { signal: stopping.signal });
+  stopping.abort();
+  assertEquals(await server.finished, true);
+});
+
+Deno.test("kill() cuts a connection at once, and says so", async () => {
+  const server = await Server.listen({
+    ...{ handler: commandHandler("sh", ["-c", "trap '' TERM; while :; do sleep 1; done"]) },
+    ...{ hostname: "127.0.0.1", port: 0 },
+  });
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
+  await until("its session", () => server.status().active === 1);
+  assertEquals([await server.kill(), await server.finished], [false, false]);
+  await receiveAll(conn).catch(() => {}); // reset, perhaps
 });
 
 Deno.test("lib/mod.ts re-exports and nothing else", async () => {

@@ -196,15 +196,21 @@ Deno.test("a sink that cannot be half-closed is a sink that failed", async () =>
   assertEquals([end, String(flow.error)], ["sink-failed", "Error: gone"]);
 });
 
-Deno.test("discard() reads until the end or a failure", async () => {
+Deno.test("discard() reads until the end, a failure, or enough bytes", async () => {
   const base = { delays: [1], writesUntilFailure: undefined, transfers: false };
   const chunks = [new Uint8Array(9), new Uint8Array(9)];
   assertEquals(
-    await discard(new Scripted({ ...base, chunks, readsUntilFailure: undefined })),
+    await discard(new Scripted({ ...base, chunks, readsUntilFailure: undefined }), () => false),
     "ended",
   );
   assertEquals(
-    await discard(new Scripted({ ...base, chunks, readsUntilFailure: 1 })),
+    await discard(new Scripted({ ...base, chunks, readsUntilFailure: 1 }), () => false),
     "source-failed",
   );
+  let bytes = 0;
+  const isEnough = (length: number) => (bytes += length) > 9;
+  const forever = {
+    read: (buffer: Uint8Array<ArrayBuffer>) => Promise.resolve(buffer.subarray(0, 9)),
+  };
+  assertEquals([await discard(forever, isEnough), bytes], ["sink-failed", 18]);
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { childrenOf, isAlive } from "./_processes.ts";
-import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
+import { ask, connectFrom, receive, receiveAll, send, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { until } from "./_waiting.ts";
 
@@ -98,6 +98,8 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
     await spawnd.record({ message: "draining" });
     assertEquals((await spawnd.stop(signal)).code, code);
     await untilGone([Number(pid)]);
+    assertEquals((await spawnd.record({ message: "end" })).reason, "killed");
+    assertEquals((await spawnd.record({ message: "stopped" })).cut, 1);
   });
 }
 
@@ -111,6 +113,38 @@ Deno.test("Ctrl-C, which also reaches the children, logs no failure", async () =
   );
   assertEquals((await spawnd.stop("SIGINT")).code, 0);
   assertEquals(spawnd.records({ level: "WARN" }), []);
+});
+
+Deno.test("Ctrl-C with clients is not an end of theirs: the exit code is 1", async () => {
+  await using spawnd = await Spawnd.start("--warm", "0", "--", "cat");
+  using conn = await spawnd.connect();
+  await send(conn, "x");
+  await receive(conn, 1);
+  Deno.kill(childrenOf(spawnd.pid)[0]!, "SIGINT");
+  assertEquals((await spawnd.stop("SIGINT")).code, 1);
+  assertEquals((await spawnd.record({ message: "end" })).exit, "SIGINT");
+  assertEquals((await spawnd.record({ message: "stopped" })).cut, 1);
+});
+
+Deno.test("a second signal records waiting and handshaking clients too", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--max-connections", "1", "--accept-proxy", "127.0.0.2", "--", "cat"],
+  );
+  using first = await spawnd.connect();
+  await spawnd.record({ message: "open", id: 1 });
+  using waiting = await spawnd.connect();
+  await spawnd.record({ message: "waiting", id: 2 });
+  const handshaking = await connectFrom("127.0.0.2", spawnd.port);
+  await until("three clients", async () => (await spawnd.status()).accepted === 3);
+  spawnd.kill("SIGTERM");
+  await spawnd.record({ message: "draining" });
+  assertEquals((await spawnd.stop("SIGTERM")).code, 143);
+  assertEquals((await spawnd.record({ message: "end", id: 1 })).reason, "killed");
+  assertEquals((await spawnd.record({ message: "refused", id: 2 })).reason, "busy");
+  assertEquals((await spawnd.record({ message: "refused", id: 3 })).reason, "handshake");
+  assertEquals((await spawnd.record({ message: "stopped" })).cut, 3);
+  for (const conn of [first, waiting]) conn.close();
+  handshaking.destroy();
 });
 
 for (const signal of ["SIGUSR2", "SIGUSR1"] as const) {

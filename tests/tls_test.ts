@@ -187,22 +187,14 @@ testTls("a client that reads late gets all of its child's output", async () => {
 testTls("a client that stops reading is closed and leaves nothing behind", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve(
-    ...[
-      "--idle-timeout",
-      "0.5",
-      "--kill-timeout",
-      "0.2",
-      "--",
-      "sh",
-      "-c",
-      "read x; cat /dev/zero",
-    ],
+    ...["--session-timeout", "1", "--kill-timeout", "0.2"],
+    ...["--", "sh", "-c", "read x; cat /dev/zero"],
   );
   const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
   const before = await descriptors();
   using conn = await certificates.connect(spawnd);
   await send(conn, "begin\n");
-  assertEquals((await spawnd.record({ message: "end" })).reason, "idle-timeout");
+  assertEquals((await spawnd.record({ message: "end" })).reason, "session-timeout");
   assertEquals(await descriptors(), before);
 });
 

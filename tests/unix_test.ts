@@ -136,3 +136,35 @@ Deno.test("Unix clients still in the backlog at SIGTERM are served", async () =>
     assertEquals((await spawnd.ended()).code, 0);
   });
 });
+
+Deno.test("a server removes only its own socket file", async () => {
+  await withPath(async (path) => {
+    await using first = await serve(path, "--", "echo", "first");
+    await Deno.remove(path);
+    await using second = await serve(path, "--", "echo", "second");
+    assertEquals((await first.stop()).code, 0);
+    assertEquals(await askAt(path, ""), "second\n");
+    assertEquals((await second.stop()).code, 0);
+    assertEquals(await exists(path), false);
+  });
+});
+
+Deno.test("when TCP has taken the last place, a Unix client is held, not refused", async () => {
+  await withPath(async (path) => {
+    await using spawnd = await serve(
+      path,
+      ...["--max-connections", "1", "--queue", "1", "--queue-timeout", "60", "--", "cat"],
+    );
+    using first = await spawnd.connect();
+    await spawnd.record({ message: "open", id: 1 });
+    using second = await spawnd.connect();
+    await spawnd.record({ message: "waiting", id: 2 });
+    const answer = askAt(path, "held"); // its listener has been waiting for it since the start
+    await spawnd.record({ message: /^full/ });
+    assertEquals((await spawnd.status()).busy, undefined);
+    first.close();
+    second.close();
+    assertEquals(await answer, "held");
+    assertEquals(spawnd.records({ message: "refused" }), []);
+  });
+});

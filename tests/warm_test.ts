@@ -126,3 +126,21 @@ Deno.test("the first reply of a warm Deno child is ten times faster than a cold 
   const ratio = median(coldTimes) / median(warmTimes);
   assert(ratio >= 10, `${median(coldTimes)} ms cold, ${median(warmTimes)} ms warm: ${ratio} times`);
 });
+
+Deno.test("when all warm children are killed, no client gets an empty answer", async () => {
+  await using spawnd = await Spawnd.start("--warm", "32", "--max-connections", "64", "--", "cat");
+  await until("32 warm children", () => childrenOf(spawnd.pid).length === 32);
+  for (const child of childrenOf(spawnd.pid)) Deno.kill(child, "SIGKILL");
+  // The server gets the clients in the same turn as the ends of the children, or before.
+  const answers = await Promise.all(Array.from({ length: 32 }, () => ask(spawnd.port, "hello")));
+  assertEquals(answers.map(text), Array.from({ length: 32 }, () => "hello"));
+});
+
+Deno.test("a warm child that ends by itself, or after end of input, is not replaced", async () => {
+  for (const [script, question] of [["read x; exit 3", "bye\n"], ["cat >/dev/null", ""]] as const) {
+    await using spawnd = await Spawnd.start("--warm", "1", "--", "sh", "-c", script);
+    assertEquals(text(await ask(spawnd.port, question)), "");
+    await spawnd.record({ message: "end" });
+    assertEquals(spawnd.records({ message: /replaced/ }), []);
+  }
+});

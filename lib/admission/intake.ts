@@ -86,7 +86,9 @@ export class Intake {
   readonly #refusal: Uint8Array<ArrayBuffer>;
   /** Aborts each handshake in progress, with a reason. */
   readonly #handshakes = new Set<(why: string) => void>();
-  #lingering = 0;
+  /** Connections that have been refused and are not closed yet. */
+  readonly #lingering = new Set<Connection>();
+  #mayLinger = true;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -99,14 +101,18 @@ export class Intake {
     return this.#admission.waiting;
   }
 
-  /** Whether one more connection would be served or queued. */
-  get hasCapacity(): boolean {
-    return this.#admission.hasCapacity;
+  /** Whether nothing more should be accepted, as slots and queue are taken. */
+  get isFull(): boolean {
+    return this.#admission.isFull;
   }
 
-  /** Resolves when there is capacity for one more connection. */
+  /** Whether a connection that is accepted now would be served or queued. */
+  get hasCapacity(): boolean {
+    return !this.#admission.isFull && this.#admission.hasCapacity;
+  }
+
+  /** Resolves when it is not full. Another acceptor may take the place until the caller goes on. */
   async capacity(): Promise<void> {
-    if (!this.#admission.isFull) return;
     const { active, waiting } = this.#admission;
     log.warn("full: accepting again when a connection ends", { active, waiting });
     await this.#admission.capacity();
@@ -123,6 +129,12 @@ export class Intake {
     this.#admission.refuseWaiting();
     for (const abort of this.#handshakes) abort("the server is shutting down");
     return count;
+  }
+
+  /** Closes the refused connections that linger, and from now on each at once. */
+  stopLingering(): void {
+    this.#mayLinger = false;
+    for (const client of this.#lingering) client.close();
   }
 
   /** Takes a connection from accept to its end. */
@@ -220,9 +232,10 @@ export class Intake {
       else log.warn("refused", { ...facts, reason });
     }
     const isGone = reason === "left" || reason === "handshake";
-    if (isGone || !canReceiveText || this.#lingering >= MAX_LINGERING) return client.close();
-    this.#lingering++;
-    await client.refuse(this.#refusal);
-    this.#lingering--;
+    const mayLinger = this.#mayLinger && this.#lingering.size < MAX_LINGERING;
+    if (isGone || !canReceiveText || !mayLinger) return client.close();
+    this.#lingering.add(client);
+    await client.closeAfter(this.#refusal);
+    this.#lingering.delete(client);
   }
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { isTurnDue, nextTurn } from "./event_loop.ts";
+
 /** A line that reaches this many characters without an end is passed on as it is. */
 const MAX_LINE_LENGTH = 4096;
 
@@ -16,7 +18,10 @@ export async function* lines(
   for await (const text of stream.pipeThrough(new TextDecoderStream())) {
     const complete = (partial + text).split(/\r?\n/);
     partial = complete.pop()!;
-    yield* complete;
+    for (const line of complete) {
+      yield line;
+      if (isTurnDue()) await nextTurn();
+    }
     if (partial.length >= MAX_LINE_LENGTH) {
       yield partial;
       partial = "";

@@ -23,6 +23,7 @@ import {
   type LogRecord,
   type Sink,
 } from "@logtape/logtape";
+import { LineWriter } from "./line_writer.ts";
 import { quote } from "./quote.ts";
 
 /** The logger of every spawnd module. The message names the event, the properties are its facts. */
@@ -55,9 +56,13 @@ const WINDOW_MS = 10_000;
 /** Formatting an event takes a tenth as long as a first reply, so it waits until that is out. */
 const WRITE_DELAY_MS = 5;
 
+let writer: LineWriter<LogRecord> | undefined;
+
 /**
- * Sends the log to stderr. Warnings and errors are written immediately, everything else up to
- * {@linkcode WRITE_DELAY_MS} later or at exit. Call it once, before anything is logged.
+ * Sends the log to stderr, in the background. Warnings and errors are written immediately,
+ * everything else up to {@linkcode WRITE_DELAY_MS} later. When stderr takes no more, the queue fills
+ * up, and what does not fit is dropped and counted, warnings last. Call it once, before anything is
+ * logged.
  */
 export function configureLog({ level, format, color }: LogOptions): void {
   const formatter = format === "json"
@@ -80,7 +85,7 @@ export function configureLog({ level, format, color }: LogOptions): void {
   });
   configureSync({
     sinks: {
-      stderr: delayedSink(formatter),
+      stderr: queuedSink(formatter),
     },
     filters: { throttle: (record) => record.level !== "warning" || throttle(record) },
     loggers: [
@@ -95,28 +100,28 @@ export function configureLog({ level, format, color }: LogOptions): void {
   });
 }
 
-/** A sink that writes one line per record to stderr, warnings and errors without delay. */
-function delayedSink(formatter: (record: LogRecord) => string): Sink {
-  const encoder = new TextEncoder();
-  const pending: LogRecord[] = [];
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const write = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    for (const record of pending.splice(0)) {
-      try {
-        Deno.stderr.writeSync(encoder.encode(formatter(record)));
-      } catch {
-        // stderr has no reader any more; keep serving.
-      }
-    }
-  };
-  globalThis.addEventListener("unload", write);
+/** Resolves when the log has been written, or after `timeoutMs` milliseconds. */
+export async function flushLog(timeoutMs: number): Promise<void> {
+  await writer?.flush(timeoutMs);
+}
+
+/** A sink that queues records for stderr; it never waits for whoever reads there. */
+function queuedSink(formatter: (record: LogRecord) => string): Sink {
+  writer = new LineWriter({
+    sink: Deno.stderr,
+    format: formatter,
+    onDropped: (count) => log.error("log lines were dropped: stderr is read too slowly", { count }),
+  });
   return (record) => {
-    pending.push(record);
-    if (record.level !== "info" && record.level !== "debug") write();
-    else timer ??= setTimeout(write, WRITE_DELAY_MS);
+    const importance = importanceOf(record);
+    writer!.write(record, importance, importance === "high" ? 0 : WRITE_DELAY_MS);
   };
+}
+
+/** What one child says must not displace the records of other connections. */
+function importanceOf({ level, rawMessage }: LogRecord): "low" | "normal" | "high" {
+  if (level === "debug" || rawMessage === "stderr") return "low";
+  return level === "info" ? "normal" : "high";
 }
 
 /** The rate limiter's key: warnings with the same message and reason are of one kind. */

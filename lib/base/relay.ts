@@ -9,6 +9,8 @@
  * @module
  */
 
+import { isTurnDue, nextTurn } from "./event_loop.ts";
+
 /** Where bytes come from. */
 export interface Source {
   /**
@@ -98,6 +100,7 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
       flow.bytes += chunk.length;
       buffer = nextBuffer(chunk);
       endOnError = "source-failed";
+      if (isTurnDue()) await nextTurn();
     }
     endOnError = "sink-failed";
     flow.writing = true;
@@ -111,15 +114,18 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
   }
 }
 
-/** Reads `source` to its end and drops the bytes. Never rejects. */
-export async function discard(source: Source): Promise<PumpEnd> {
-  return await pump(source, NULL_SINK, new Flow());
+/**
+ * Reads `source` to its end and drops the bytes. Never rejects.
+ *
+ * @param isEnough Is asked about the size of each chunk; the first `true` ends it as `sink-failed`.
+ */
+export function discard(source: Source, isEnough: (bytes: number) => boolean): Promise<PumpEnd> {
+  const sink: Sink = {
+    write: ({ length }) => isEnough(length) ? Promise.reject() : Promise.resolve(),
+    closeWrite: () => Promise.resolve(),
+  };
+  return pump(source, sink, new Flow());
 }
-
-const NULL_SINK: Sink = {
-  write: () => Promise.resolve(),
-  closeWrite: () => Promise.resolve(),
-};
 
 /** The buffer for the next read: reused, doubled if it was full, halved if mostly unused. */
 function nextBuffer(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

@@ -60,10 +60,11 @@ export class Children {
   /**
    * Checks that a child can be started, and prepares what its start needs.
    *
+   * @param signal Ends the check.
    * @throws {HandlerError} It cannot.
    */
-  check(): Promise<void> {
-    return checkHandler(this.#options.handler, this.#identity);
+  check(signal?: AbortSignal): Promise<void> {
+    return checkHandler(this.#options.handler, this.#identity, signal);
   }
 
   /**
@@ -87,6 +88,15 @@ export class Children {
    */
   take(addresses: ProxyHeader): { worker: Worker; warm: boolean } {
     return this.#pool.take(() => this.#spawn(ucspiVariables(addresses)));
+  }
+
+  /**
+   * Starts a child for a client whose warm one was dead: another warm one may be dead too.
+   *
+   * @throws What the start throws.
+   */
+  replace(addresses: ProxyHeader): Worker {
+    return this.#spawn(ucspiVariables(addresses));
   }
 
   /** Replaces the warm children by new ones, which run the program as it is now. */

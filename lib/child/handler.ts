@@ -9,7 +9,9 @@
  * @module
  */
 
+import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
+import { SANDBOX_ENV, SANDBOX_FLAGS } from "./sandbox.ts";
 import { quote } from "../base/quote.ts";
 
 /** A program that reads one client's bytes on stdin and writes its replies to stdout. */
@@ -110,8 +112,8 @@ export function moduleHandler(module: string, args: readonly string[] = []): Han
   return {
     name: module,
     command: Deno.execPath(),
-    args: ["run", "--quiet", "--no-prompt", module, ...args],
-    env: DENO_ENV,
+    args: ["run", "--quiet", "--no-prompt", ...SANDBOX_FLAGS, module, ...args],
+    env: { ...DENO_ENV, ...SANDBOX_ENV },
     warm: WARM_MODULES,
     check: [Deno.execPath(), "cache", "--quiet", module],
   };
@@ -152,34 +154,55 @@ export function isModule(word: string): boolean {
   return /\.(?:[jt]sx?|m[jt]s)$/.test(word) || /^(?:file|https?|jsr|npm):/.test(word);
 }
 
+/** A check that takes longer than this says what it does, in milliseconds. */
+const NOTICE_MS = 2_000;
+
 /**
  * Checks that a handler can be started. For a module this also fetches and compiles everything it
  * imports, so that the first clients do not wait for that.
  *
  * @param identity The user and group ids that its children will run as.
+ * @param signal Ends the check, and whatever it has started.
  * @throws {HandlerError} It cannot be started; the message says why, in one line.
  */
 export async function checkHandler(
   handler: Handler,
   identity: { readonly uid?: number; readonly gid?: number },
+  signal?: AbortSignal,
 ): Promise<void> {
   if (handler.check === undefined) return;
   const [command, ...args] = handler.check;
   // Without permission to run the check, the first spawn will show whether the handler starts.
   if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return;
+  const notice = setTimeout(() => {
+    log.info("still starting: the handler is being fetched and compiled", {
+      handler: handler.name,
+    });
+  }, NOTICE_MS);
   let output;
   try {
     output = await new Deno.Command(command, {
       ...identity,
+      ...(signal && { signal }),
       args,
-      env: { ...handler.env, NO_COLOR: "1" },
+      env: { ...DENO_ENV, NO_COLOR: "1" },
       stdin: "null",
       stdout: "null",
       stderr: "piped",
     }).output();
   } catch (error) {
+    // The program of the check can be run by all, so it is the folder that the user cannot enter.
+    if (identity.gid !== undefined && messageOf(error).includes("Permission denied")) {
+      throw new HandlerError(
+        handler,
+        "its user cannot enter the working directory. Start spawnd in another one, such as /",
+      );
+    }
     throw HandlerError.from(handler, error);
+  } finally {
+    clearTimeout(notice);
   }
+  signal?.throwIfAborted();
   const { success, stderr } = output;
   if (success) return;
   const lines = new TextDecoder().decode(stderr).split("\n");

@@ -19,6 +19,14 @@ import { settlesWithin } from "../base/settles_within.ts";
  */
 export const LINGER_MS = 2_000;
 
+/**
+ * How many bytes are still read from a client after its answer, for that to arrive. To read all of
+ * them would be free work for strangers.
+ */
+const MAX_DISCARDED_BYTES = 64 * 1024;
+
+const EMPTY = new Uint8Array(0);
+
 /** An accepted connection. */
 export class Connection implements Endpoint {
   readonly #conn: Deno.Conn;
@@ -78,6 +86,11 @@ export class Connection implements Endpoint {
     return this.#conn.closeWrite();
   }
 
+  /** Rejects if the client has reset the connection or vanished; sends nothing. */
+  async probe(): Promise<void> {
+    await this.#conn.write(EMPTY); // fails on a socket with an error pending (seen on Linux)
+  }
+
   /**
    * Reads the PROXY header, which must come first. The connection then takes the addresses in it,
    * if there are any.
@@ -106,16 +119,17 @@ export class Connection implements Endpoint {
   }
 
   /**
-   * Sends `text` and half-closes, then discards input until the client closes too, so that no reset
-   * destroys the text. Closes after {@linkcode LINGER_MS} at the latest.
+   * Sends `bytes` and half-closes, then discards input until the client closes too, so that no reset
+   * destroys what was sent. Closes after `timeoutMs` milliseconds, or some input, at the latest.
    */
-  async refuse(text: Uint8Array<ArrayBuffer>): Promise<void> {
+  async closeAfter(bytes: Uint8Array<ArrayBuffer>, timeoutMs = LINGER_MS): Promise<void> {
     const sendAndLinger = async () => {
-      await this.write(text);
+      await this.write(bytes);
       await this.closeWrite();
-      await discard(this);
+      let left = MAX_DISCARDED_BYTES;
+      await discard(this, (bytes) => (left -= bytes) < 0);
     };
-    await settlesWithin(sendAndLinger(), LINGER_MS);
+    await settlesWithin(sendAndLinger(), timeoutMs);
     this.close();
   }
 

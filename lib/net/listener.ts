@@ -10,6 +10,7 @@
 
 import { formatSocketAddress } from "./address.ts";
 import { Connection } from "./connection.ts";
+import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 
@@ -58,8 +59,16 @@ export class Listener {
   /** Set while it is closing: closes it even if the backlog was never seen empty. */
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(socket: Socket) {
+  #isPaused = false;
+  /** Rejects when it is closed, for a socket that is left open. */
+  readonly #closed = Promise.withResolvers<never>();
+  /** The device and inode of the socket file, by which it is told from another one at its path. */
+  readonly #file: string | undefined;
+
+  private constructor(socket: Socket, file?: string) {
     this.#socket = socket;
+    this.#file = file;
+    this.#closed.promise.catch(() => {}); // where nothing waits for it
     this.addr = socket.addr as Deno.NetAddr | Deno.UnixAddr;
     this.name = "path" in this.addr ? `unix:${this.addr.path}` : formatSocketAddress(this.addr);
   }
@@ -83,7 +92,10 @@ export class Listener {
    * @throws {ListenError} The path cannot be listened on.
    */
   static async unix(path: string): Promise<Listener> {
-    const listen = () => new Listener(Deno.listen({ transport: "unix", path }));
+    const listen = () => {
+      const socket = Deno.listen({ transport: "unix", path });
+      return new Listener(socket, identityOf(path));
+    };
     try {
       try {
         return listen();
@@ -105,11 +117,18 @@ export class Listener {
     }
   }
 
+  /** Whether it would take a client now: it is open, and descriptors have not run out. */
+  get isAccepting(): boolean {
+    return this.#socket !== undefined && !this.#isPaused;
+  }
+
   /** Accepts the next client; resolves to `undefined` once it is closed. Never rejects. */
   async accept(): Promise<Connection | undefined> {
     while (this.#socket !== undefined) {
       try {
-        const accepting = this.#socket.accept();
+        const accepting = this.#file === undefined
+          ? this.#socket.accept()
+          : Promise.race([this.#socket.accept(), this.#closed.promise]);
         if (this.#closeTimer && !await settlesAtOnce(accepting)) this.closeNow();
         return new Connection(await accepting);
       } catch (error) {
@@ -117,12 +136,15 @@ export class Listener {
         // A client's reset before accept (seen on 2.9 as NotConnected).
         if (error instanceof Deno.errors.NotConnected) {
           log.debug("connection reset before accept");
+          if (isTurnDue()) await nextTurn();
           continue;
         }
         // For example EMFILE, out of descriptors: the connection stays in the backlog, and an
         // immediate retry would fail the same way.
         log.warn("cannot accept", { error: String(error) });
+        this.#isPaused = true;
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
+        this.#isPaused = false;
       }
     }
   }
@@ -141,8 +163,24 @@ export class Listener {
   /** Closes immediately; the kernel resets the connections in the backlog. */
   closeNow(): void {
     clearTimeout(this.#closeTimer);
-    this.#socket?.close();
+    const socket = this.#socket;
     this.#socket = undefined;
+    // Closing unlinks whatever is at the path (seen on 2.9). If that is another server's socket, ours
+    // cannot be reached any more, and is left to the end of the process.
+    if (this.#file === identityOf((this.addr as Deno.UnixAddr).path)) socket?.close();
+    else socket?.unref();
+    this.#closed.reject(new Deno.errors.BadResource("Listener has been closed"));
+  }
+}
+
+/** The device and inode of the file at a path, if there is one. */
+function identityOf(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    const { dev, ino } = Deno.lstatSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
   }
 }
 
@@ -166,7 +204,7 @@ async function isListening(path: string): Promise<boolean> {
 }
 
 /** Says why listening on a TCP port failed and what to do about it. */
-export function explainListenError(error: unknown): string {
+function explainListenError(error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) {
     return "the port is in use. Stop the program that listens there, or choose another port";
   }

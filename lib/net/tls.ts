@@ -100,6 +100,10 @@ class TlsConnection extends Connection {
     await this.#flushed;
   }
 
+  override probe(): Promise<void> {
+    return this.#outer.probe();
+  }
+
   override close(): void {
     super.close();
     this.#inner.close();

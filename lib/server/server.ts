@@ -1,13 +1,14 @@
 /**
  * The server: its listeners, the accept loops, the set of sessions, and an orderly shutdown.
  *
- * It never waits for a client or a child in the accept loop: each connection is handling beside the
+ * It never waits for a client or a child in the accept loop: each connection is handled beside the
  * others, and accepting goes on.
  *
  * @module
  */
 
-import { type AcceptedConnection, Intake } from "../admission/intake.ts";
+import { Intake } from "../admission/intake.ts";
+import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import { NO_OBSERVER, type Observer } from "../base/observer.ts";
@@ -15,12 +16,20 @@ import { settlesWithin } from "../base/settles_within.ts";
 import { Children } from "../child/children.ts";
 import { formatSocketAddress, Networks } from "../net/address.ts";
 import { Listener, ListenError } from "../net/listener.ts";
-import { formatProxyHeader } from "../net/proxy_protocol.ts";
 import { Tls } from "../net/tls.ts";
 import type { ServerOptions } from "./options.ts";
 import { nonZero, type ServerStatus } from "./server_status.ts";
-import { type ConnectionStatus, Session } from "./session.ts";
+import type { ConnectionStatus } from "./session.ts";
+import { Sessions } from "./sessions.ts";
 import { resolveSettings, type Settings } from "./settings.ts";
+
+/** What else {@linkcode Server.listen} takes. */
+export interface ListenOptions {
+  /** Is told how long things take; its functions must not throw. */
+  observer?: Observer;
+  /** Ends the start, which rejects then, or shuts the server down once it listens. */
+  signal?: AbortSignal;
+}
 
 /**
  * A TCP server that gives every connection a process of its own.
@@ -48,13 +57,13 @@ export class Server implements AsyncDisposable {
   readonly #children: Children;
   /** Every accepted connection that has not been closed, from its handshake on. */
   readonly #connections = new Set<Promise<void>>();
-  readonly #sessions = new Set<Session>();
+  readonly #sessions: Sessions;
   readonly #finish = Promise.withResolvers<boolean>();
-  readonly #observer: Observer;
+  readonly #killed = Promise.withResolvers<void>();
   #accepting: Promise<unknown> = Promise.resolve();
   #closing = false;
-  /** Bytes of the sessions that have ended. */
-  readonly #ended = { in: 0, out: 0 };
+  /** Connections that were cut before they had a session. */
+  #cancelled = 0;
 
   private constructor(
     options: Settings,
@@ -71,10 +80,10 @@ export class Server implements AsyncDisposable {
       ...options,
       ...rules,
       tls,
-      serve: (accepted) => this.#serve(accepted),
+      serve: (accepted) => this.#sessions.serve(accepted),
     });
     this.#children = children;
-    this.#observer = observer;
+    this.#sessions = new Sessions({ ...options, children, observer, timeouts: options });
     this.addr = listeners[0]!.addr as Deno.NetAddr;
     this.finished = this.#finish.promise;
   }
@@ -83,14 +92,13 @@ export class Server implements AsyncDisposable {
    * Checks that the handler can be started, listens, starts the first warm children, and accepts
    * from then on.
    *
-   * @param observer Is told how long things take; its functions must not throw.
    * @throws {RangeError} An option is outside its range.
    * @throws {HandlerError} The program or module does not exist or cannot be started.
    * @throws {ListenError} An address cannot be listened on, or the TLS files are invalid.
    */
   static async listen(
     options: ServerOptions,
-    observer: Observer = NO_OBSERVER,
+    { observer = NO_OBSERVER, signal }: ListenOptions = {},
   ): Promise<Server> {
     const settings = resolveSettings(options);
     const { handler, unix, warm } = settings;
@@ -100,14 +108,15 @@ export class Server implements AsyncDisposable {
       deny: await Networks.of(settings.deny),
     };
     const children = new Children({ ...settings, observer });
-    await children.check();
+    await children.check(signal);
+    signal?.throwIfAborted();
     const listeners = [Listener.tcp(settings)];
     let tls;
     try {
       if (unix !== undefined) listeners.push(await Listener.unix(unix));
       tls = openTls(settings);
       const server = new Server(settings, listeners, rules, tls, children, observer);
-      server.#start();
+      server.#start(signal);
       log.info("listening", { address: server.addresses.join(" "), handler: handler.name, warm });
       return server;
     } catch (error) {
@@ -125,14 +134,10 @@ export class Server implements AsyncDisposable {
   /** Its numbers now. */
   status(): ServerStatus {
     const { accepted, waiting, served, failed, refused } = this.#intake;
-    let { in: bytesIn, out: bytesOut } = this.#ended;
-    for (const { inbound, outbound } of this.#sessions) {
-      bytesIn += inbound.bytes;
-      bytesOut += outbound.bytes;
-    }
+    const bytes = this.#sessions.bytes;
     return {
       accepted,
-      active: this.#sessions.size,
+      active: this.#sessions.active,
       waiting,
       served,
       failed,
@@ -141,14 +146,14 @@ export class Server implements AsyncDisposable {
       spawned: this.#children.spawned,
       unspawned: this.#children.unspawned,
       killed: { ...this.#children.killed },
-      bytesIn,
-      bytesOut,
+      bytesIn: bytes.in,
+      bytesOut: bytes.out,
     };
   }
 
   /** The connections being served, oldest first. */
   connections(): ConnectionStatus[] {
-    return [...this.#sessions].map((session) => session.status());
+    return this.#sessions.status();
   }
 
   /** The handler's name, as in the log. */
@@ -168,22 +173,33 @@ export class Server implements AsyncDisposable {
 
   /** Whether a client that connects now would be served or queued. */
   get isReady(): boolean {
-    return !this.#closing && this.#intake.hasCapacity;
+    return !this.#closing && this.#intake.hasCapacity &&
+      this.#listeners.every(({ isAccepting }) => isAccepting);
   }
 
   /**
    * Replaces the warm children, so that new clients get the handler's current code, and reads the
-   * TLS files again. Does nothing during shutdown.
+   * TLS files again. What cannot be started or read is logged, and what runs stays. Does nothing
+   * during shutdown.
    */
-  refresh(): void {
+  async refresh(): Promise<void> {
     if (this.#closing) return;
-    this.#children.refresh();
+    let isReloaded = true;
+    try {
+      await this.#children.check();
+      if (this.#closing) return;
+      this.#children.refresh();
+    } catch (error) {
+      isReloaded = false;
+      log.error("cannot reload the handler: the warm children stay", { error: messageOf(error) });
+    }
     try {
       this.#tls?.renew();
-      if (this.#tls) log.info("certificate renewed");
     } catch (error) {
+      isReloaded = false;
       log.error("cannot renew the certificate: the old one stays", { error: messageOf(error) });
     }
+    if (isReloaded) log.info("reloaded", { handler: this.handler });
   }
 
   /**
@@ -206,70 +222,64 @@ export class Server implements AsyncDisposable {
     await this.shutdown();
   }
 
-  /** Kills every child at once. Sessions end by that; the server itself goes on. */
-  kill(): void {
+  /** Shuts down immediately: kills every child, cuts every connection. Resolves as `shutdown()`. */
+  kill(): Promise<boolean> {
+    this.shutdown();
+    for (const listener of this.#listeners) listener.closeNow();
     this.#children.kill();
+    this.#killed.resolve();
+    return this.finished;
   }
 
-  #start(): void {
+  #start(signal?: AbortSignal): void {
     this.#children.start();
+    const stop = () => this.shutdown();
+    signal?.addEventListener("abort", stop);
+    this.finished.then(() => signal?.removeEventListener("abort", stop));
     this.#accepting = Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
   }
 
   async #accept(listener: Listener): Promise<void> {
     for (;;) {
-      await this.#intake.capacity();
+      while (this.#intake.isFull) await this.#intake.capacity();
       const client = await listener.accept();
       if (client === undefined) return;
+      // The other listener may have taken the last place while this one waited for a client.
+      while (this.#intake.isFull) await this.#intake.capacity();
       const handling = this.#intake.handle(client).finally(() =>
         this.#connections.delete(handling)
       );
       this.#connections.add(handling);
+      if (isTurnDue()) await nextTurn();
     }
-  }
-
-  /** Serves a connection to its end; resolves to an error if no child could be started. */
-  async #serve({ id, client, acceptedAtMs }: AcceptedConnection): Promise<string | undefined> {
-    const { sendProxy } = this.#options;
-    let taken;
-    try {
-      taken = this.#children.take(client.addresses);
-    } catch (error) {
-      return String(error);
-    }
-    const session = new Session({
-      ...taken,
-      id,
-      client,
-      acceptedAtMs,
-      observer: this.#observer,
-      timeouts: this.#options,
-      preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.addresses),
-    });
-    this.#sessions.add(session);
-    await session.run();
-    this.#sessions.delete(session);
-    this.#ended.in += session.inbound.bytes;
-    this.#ended.out += session.outbound.bytes;
   }
 
   async #drain(): Promise<boolean> {
     await this.#accepting; // the listeners accept what the kernel has completed, then close
-    log.info("draining", { active: this.#sessions.size, waiting: this.#intake.waiting });
+    log.info("draining", { active: this.#sessions.active, waiting: this.#intake.waiting });
     const warm = this.#children.close();
     const ended = Promise.allSettled(this.#connections);
-    let cut = 0;
-    if (!await settlesWithin(ended, this.#options.drainTimeoutMs)) {
-      const open = [...this.#sessions].filter(({ reason }) => reason === undefined);
-      cut = open.length + this.#intake.cancelPending();
-      for (const session of open) session.stop("drain-timeout");
+    const killed = this.#killed.promise.then(() => "killed" as const);
+    if (!await settlesWithin(Promise.race([ended, killed]), this.#options.drainTimeoutMs)) {
+      this.#cutAll("drain-timeout");
+    }
+    if (await Promise.race([ended, killed]) === "killed") {
+      this.#intake.stopLingering();
+      this.#cutAll("killed");
     }
     await ended;
     await warm;
     this.#tls?.close();
     const { accepted, served, failed, refused } = this.status();
+    const cut = this.#sessions.cut + this.#cancelled;
     log.info("stopped", { accepted, served, failed, ...nonZero(refused), cut });
     return cut === 0;
+  }
+
+  /** Ends every connection, served or not. */
+  #cutAll(reason: "drain-timeout" | "killed"): void {
+    this.#cancelled += this.#intake.cancelPending();
+    this.#sessions.stop(reason);
   }
 }
 

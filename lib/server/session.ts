@@ -12,9 +12,25 @@
 import { type Connection, LINGER_MS } from "../net/connection.ts";
 import { log } from "../base/log.ts";
 import type { Observer } from "../base/observer.ts";
-import { discard, Flow, pump } from "../base/relay.ts";
+import { discard, type Endpoint, Flow, pump } from "../base/relay.ts";
 import { settlesWithin } from "../base/settles_within.ts";
+import { Handover } from "../child/handover.ts";
 import type { Worker } from "../child/worker.ts";
+import {
+  deadlineOf,
+  lastActivityMs,
+  type SessionProgress,
+  type SessionTimeouts,
+} from "./deadline.ts";
+
+/**
+ * How many bytes of a client are still read and dropped after its child's last output. It is more
+ * than the kernel holds on both sides of a connection, and less than a client can make work of.
+ */
+const MAX_LINGER_BYTES = 16 * 1024 * 1024;
+
+/** How long the child may refuse input until the client is probed, in milliseconds. */
+const PROBE_AFTER_MS = 1_000;
 
 /**
  * Why a connection ended:
@@ -25,7 +41,8 @@ import type { Worker } from "../child/worker.ts";
  * - `eof-timeout`: the input had ended, or the child had exited, and no output came in time;
  * - `idle-timeout`: no byte moved in time;
  * - `session-timeout`: it had lasted as long as it may;
- * - `drain-timeout`: the server was shutting down, and the connection had not ended in time.
+ * - `drain-timeout`: the server was shutting down, and the connection had not ended in time;
+ * - `killed`: the server was killed by a second signal.
  */
 export type EndReason =
   | "client-closed"
@@ -34,19 +51,8 @@ export type EndReason =
   | "eof-timeout"
   | "idle-timeout"
   | "session-timeout"
-  | "drain-timeout";
-
-/** The time limits of a session, in milliseconds. */
-export interface SessionTimeouts {
-  /** How long a child may be silent after its client's input has ended; 0 is no limit. */
-  readonly eofTimeoutMs: number;
-  /** How long the session may go without a byte read or written; 0 is no limit. */
-  readonly idleTimeoutMs: number;
-  /** How long the session may last; 0 is no limit. */
-  readonly sessionTimeoutMs: number;
-  /** How long each step of the stop ladder waits. */
-  readonly killTimeoutMs: number;
-}
+  | "drain-timeout"
+  | "killed";
 
 /** What a session is made of. */
 export interface SessionOptions {
@@ -56,6 +62,8 @@ export interface SessionOptions {
   readonly worker: Worker;
   /** Whether the worker was started before its client connected. */
   readonly warm: boolean;
+  /** Gives another worker, for a warm one that was dead when it was handed over. */
+  readonly replace: () => Worker;
   /** What the child reads before the client's bytes. */
   readonly preamble?: Uint8Array<ArrayBuffer> | undefined;
   readonly timeouts: SessionTimeouts;
@@ -93,8 +101,10 @@ export class Session {
 
   readonly #options: SessionOptions;
   readonly #over = Promise.withResolvers<void>();
+  #worker: Worker;
   #reason: EndReason | undefined;
   #inputEnded = false;
+  #outputEnded = false;
   readonly #startedAtMs = performance.now();
   /** Since when the eof timeout applies, if it does yet. */
   #silentSinceMs: number | undefined;
@@ -102,9 +112,19 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    options.worker.connectionId = options.id;
+    this.#worker = this.#adopt(options.worker);
     const { acceptedAtMs, observer } = options;
     this.outbound.onFirst = () => observer.answered((performance.now() - acceptedAtMs) / 1000);
+  }
+
+  get #progress(): SessionProgress {
+    const { inbound, outbound } = this;
+    return {
+      startedAtMs: this.#startedAtMs,
+      silentSinceMs: this.#silentSinceMs,
+      inbound,
+      outbound,
+    };
   }
 
   /** Why the connection ended, once that is decided. */
@@ -114,15 +134,15 @@ export class Session {
 
   /** Its facts and numbers now. */
   status(): ConnectionStatus {
-    const { id, client, worker, warm } = this.#options;
+    const { id, client, warm } = this.#options;
     const now = performance.now();
     return {
       id,
       client: client.name,
-      pid: worker.pid,
+      pid: this.#worker.pid,
       start: warm ? "warm" : "cold",
       seconds: (now - this.#startedAtMs) / 1000,
-      idleSeconds: (now - this.#lastActivityMs) / 1000,
+      idleSeconds: (now - lastActivityMs(this.#progress)) / 1000,
       bytesIn: this.inbound.bytes,
       bytesOut: this.outbound.bytes,
     };
@@ -134,19 +154,42 @@ export class Session {
     this.#over.resolve();
   }
 
+  /** Whether the server cut it, or Ctrl-C did, which a terminal sends to the children too. */
+  get wasCut(): boolean {
+    const { exit, signalled } = this.#worker;
+    return this.#reason === "drain-timeout" || this.#reason === "killed" ||
+      exit?.signal === "SIGINT" && signalled === undefined;
+  }
+
+  /**
+   * Looks whether the client is still there, if nothing else would show it: while the child takes no
+   * input, the client is not read, and a child that says nothing does not write to it either.
+   */
+  probe(): void {
+    const { inbound, outbound } = this;
+    if (!inbound.writing || outbound.writing || this.#reason !== undefined) return;
+    if (performance.now() - inbound.readAtMs < PROBE_AFTER_MS) return;
+    this.#options.client.probe().catch((error) => this.#clientFailed(error));
+  }
+
   /** Serves the client. Resolves when the child has been reaped and the socket and pipes are closed. */
   async run(): Promise<void> {
-    const { id, client, worker, warm, observer, timeouts: { killTimeoutMs } } = this.#options;
-    const facts = { id, client: client.name, pid: worker.pid };
+    const { id, client, warm, observer, timeouts: { killTimeoutMs } } = this.#options;
+    const child = warm ? new Handover(this.#worker, (dead) => this.#replace(dead)) : this.#worker;
 
-    const input = this.#carryInput();
-    const output = this.#carryOutput();
-    log.info("open", { ...facts, start: warm ? "warm" : "cold" });
-    worker.exited.then(() => this.#limitSilence());
+    const input = this.#carryInput(child);
+    const output = this.#carryOutput(child);
+    log.info("open", {
+      id,
+      client: client.name,
+      pid: this.#worker.pid,
+      start: warm ? "warm" : "cold",
+    });
     this.#checkDeadline();
 
     await this.#over.promise;
-    if (this.#reason === "client-reset") {
+    const worker = this.#worker;
+    if (this.#reason === "client-reset" || this.#reason === "killed") {
       client.close();
       worker.cancel();
     }
@@ -160,7 +203,9 @@ export class Session {
     const seconds = (performance.now() - this.#startedAtMs) / 1000;
     observer.ended(seconds);
     log.info("end", {
-      ...facts,
+      id,
+      client: client.name,
+      pid: worker.pid,
       in: this.inbound.bytes,
       out: this.outbound.bytes,
       seconds: Number(seconds.toFixed(3)),
@@ -169,21 +214,49 @@ export class Session {
     });
   }
 
+  /** Takes over a worker that was started for this connection or is handed to it. */
+  #adopt(worker: Worker): Worker {
+    worker.connectionId = this.#options.id;
+    worker.exited.then(() => {
+      if (worker === this.#worker) this.#limitSilence();
+    });
+    return worker;
+  }
+
+  /** Another worker in place of a warm one that was dead when it was handed over, if there is one. */
+  #replace(dead: Worker): Worker | undefined {
+    const { id, replace } = this.#options;
+    if (this.#reason !== undefined) return undefined;
+    try {
+      this.#worker = this.#adopt(replace());
+    } catch (error) {
+      log.warn("a warm child was dead, and cannot be replaced", { id, error: String(error) });
+      return undefined;
+    }
+    dead.cancel();
+    log.warn("a warm child was dead: replaced", { id, dead: dead.pid, pid: this.#worker.pid });
+    return this.#worker;
+  }
+
   /** Client to child. Input that the child no longer takes is still read, and dropped. */
-  async #carryInput(): Promise<void> {
-    const { client, worker, preamble } = this.#options;
-    if (preamble) await worker.write(preamble).catch(() => {}); // the pump will fail too
-    let end = await pump(client, worker, this.inbound);
-    if (end === "sink-failed") end = await discard(client);
+  async #carryInput(child: Endpoint): Promise<void> {
+    const { client, preamble } = this.#options;
+    if (preamble) await child.write(preamble).catch(() => {}); // the pump will fail too
+    let end = await pump(client, child, this.inbound);
+    if (end === "sink-failed") {
+      let left = MAX_LINGER_BYTES;
+      end = await discard(client, (bytes) => this.#outputEnded && (left -= bytes) < 0);
+      if (end === "sink-failed") return;
+    }
     if (end === "source-failed") return this.#clientFailed(this.inbound.error);
     this.#inputEnded = true;
     this.#limitSilence();
   }
 
   /** Child to client. */
-  async #carryOutput(): Promise<void> {
-    const { client, worker } = this.#options;
-    const end = await pump(worker, client, this.outbound);
+  async #carryOutput(child: Endpoint): Promise<void> {
+    const end = await pump(child, this.#options.client, this.outbound);
+    this.#outputEnded = true;
     if (end === "sink-failed") return this.#clientFailed(this.outbound.error);
     this.stop(this.#inputEnded ? "client-closed" : "child-closed");
   }
@@ -208,36 +281,11 @@ export class Session {
    */
   #checkDeadline(): void {
     clearTimeout(this.#timer);
-    const deadline = this.#deadline();
+    const now = performance.now();
+    const deadline = deadlineOf(this.#progress, this.#options.timeouts, now);
     if (deadline === undefined) return;
-    const leftMs = deadline.atMs - performance.now();
+    const leftMs = deadline.atMs - now;
     if (leftMs <= 0) this.stop(deadline.reason);
     else this.#timer = setTimeout(() => this.#checkDeadline(), Math.ceil(leftMs));
-  }
-
-  /** When a byte was last read or written, on either side. */
-  get #lastActivityMs(): number {
-    const { inbound, outbound } = this;
-    const flows = [inbound.readAtMs, inbound.writtenAtMs, outbound.readAtMs, outbound.writtenAtMs];
-    return Math.max(this.#startedAtMs, ...flows);
-  }
-
-  /** When and why the session ends if nothing moves any more. */
-  #deadline(): { atMs: number; reason: EndReason } | undefined {
-    const { eofTimeoutMs, idleTimeoutMs, sessionTimeoutMs } = this.#options.timeouts;
-    const { outbound } = this;
-    let first: { atMs: number; reason: EndReason } | undefined;
-    const consider = (reason: EndReason, limitMs: number, ...sinceMs: number[]) => {
-      const atMs = Math.max(...sinceMs) + limitMs;
-      if (limitMs > 0 && atMs < (first?.atMs ?? Infinity)) first = { atMs, reason };
-    };
-    consider("session-timeout", sessionTimeoutMs, this.#startedAtMs);
-    consider("idle-timeout", idleTimeoutMs, this.#lastActivityMs);
-    if (this.#silentSinceMs !== undefined) {
-      // While output waits for a slow client, the child is not silent.
-      const outputAtMs = outbound.writing ? performance.now() : outbound.readAtMs;
-      consider("eof-timeout", eofTimeoutMs, this.#silentSinceMs, outputAtMs);
-    }
-    return first;
   }
 }

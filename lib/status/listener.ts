@@ -16,7 +16,7 @@
  * await using status = StatusListener.listen({ hostname: "127.0.0.1", port: 0 });
  * await using server = await Server.listen(
  *   { handler: commandHandler("cat"), port: 0 },
- *   status.observer,
+ *   { observer: status.observer },
  * );
  * status.attach(server);
  * console.log(await (await fetch(new URL("readyz", status.url))).text()); // ready
@@ -25,9 +25,9 @@
  * @module
  */
 
-import { formatSocketAddress } from "../net/address.ts";
 import { History, type HistoryValues } from "./history.ts";
-import { explainListenError, ListenError } from "../net/listener.ts";
+import { Listener } from "../net/listener.ts";
+import { type HttpRequest, type HttpResponse, HttpServer, MAX_CONNECTIONS } from "./http.ts";
 import { Metrics } from "./metrics.ts";
 import type { Observer } from "../base/observer.ts";
 import type { Server } from "../server/server.ts";
@@ -66,7 +66,8 @@ const SAMPLE_MS = 1_000;
 export class StatusListener implements AsyncDisposable {
   /** The observer to start the server with. */
   readonly observer: Observer;
-  readonly #http: Deno.HttpServer<Deno.NetAddr>;
+  readonly #listener: Listener;
+  readonly #http: HttpServer;
   readonly #metrics = new Metrics();
   readonly #history = new History();
   #sampling: ReturnType<typeof setInterval> | undefined;
@@ -83,7 +84,8 @@ export class StatusListener implements AsyncDisposable {
       },
       ended: (seconds) => metrics.ended(seconds),
     };
-    this.#http = Deno.serve({ ...options, onListen() {} }, (request) => this.#answer(request));
+    this.#listener = Listener.tcp({ ...options, backlog: MAX_CONNECTIONS, reusePort: false });
+    this.#http = new HttpServer(this.#listener, (request) => this.#answer(request));
   }
 
   /**
@@ -92,16 +94,12 @@ export class StatusListener implements AsyncDisposable {
    * @throws {ListenError} The address cannot be listened on.
    */
   static listen(options: { hostname: string; port: number }): StatusListener {
-    try {
-      return new StatusListener(options);
-    } catch (error) {
-      throw new ListenError(formatSocketAddress(options), explainListenError(error));
-    }
+    return new StatusListener(options);
   }
 
   /** The address of its page. */
   get url(): string {
-    return `http://${formatSocketAddress(this.#http.addr)}/`;
+    return `http://${this.#listener.name}/`;
   }
 
   /** Shows this server from now on; it was started with {@linkcode StatusListener.observer}. */
@@ -115,21 +113,20 @@ export class StatusListener implements AsyncDisposable {
   /** Stops listening. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sampling);
-    await this.#http.shutdown();
+    await this.#http.close();
   }
 
-  async #answer({ method, url }: Request): Promise<Response> {
-    const { hostname, pathname } = new URL(url);
+  async #answer({ method, path, hostname }: HttpRequest): Promise<HttpResponse> {
     // A web page elsewhere could give its own name this address, and read what only this machine may
     // see (DNS rebinding).
-    if (isLoopback(this.#http.addr.hostname) && !isLoopback(hostname)) {
+    if (isLoopback((this.#listener.addr as Deno.NetAddr).hostname) && !isLoopback(hostname)) {
       return reply("ask by the name localhost\n", "text/plain", 403);
     }
     if (method !== "GET" && method !== "HEAD") {
       return reply("only GET and HEAD\n", "text/plain", 405, { allow: "GET, HEAD" });
     }
     const server = this.#server;
-    switch (pathname) {
+    switch (path) {
       case "/":
         return reply(PAGE, "text/html", 200, {
           "content-security-policy": await CONTENT_SECURITY_POLICY,
@@ -177,9 +174,10 @@ function reply(
   type = "text/plain",
   status = 200,
   headers: Record<string, string> = {},
-): Response {
-  return new Response(body, {
+): HttpResponse {
+  return {
     status,
+    body,
     headers: {
       "content-type": type.includes("charset") ? type : `${type}; charset=utf-8`,
       "cache-control": "no-store",
@@ -187,5 +185,5 @@ function reply(
       "x-content-type-options": "nosniff",
       ...headers,
     },
-  });
+  };
 }

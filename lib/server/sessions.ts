@@ -1,0 +1,99 @@
+/**
+ * The sessions of one server: every connection that is being served, and the sums of those that have
+ * ended.
+ *
+ * @module
+ */
+
+import type { AcceptedConnection } from "../admission/intake.ts";
+import type { Observer } from "../base/observer.ts";
+import type { Children } from "../child/children.ts";
+import { formatProxyHeader } from "../net/proxy_protocol.ts";
+import type { SessionTimeouts } from "./deadline.ts";
+import { type ConnectionStatus, type EndReason, Session } from "./session.ts";
+
+/** What all sessions of a server have in common. */
+export interface SessionsOptions {
+  readonly children: Children;
+  readonly timeouts: SessionTimeouts;
+  /** The version of the PROXY header that children read first; 0 sends none. */
+  readonly sendProxy: number;
+  readonly observer: Observer;
+}
+
+/** How often sessions are asked to probe their clients, in milliseconds. */
+const PROBE_INTERVAL_MS = 1_000;
+
+/** The sessions of one server. */
+export class Sessions {
+  /** How many have ended because they were cut: see {@linkcode Session.wasCut}. */
+  cut = 0;
+  readonly #options: SessionsOptions;
+  readonly #active = new Set<Session>();
+  readonly #ended = { in: 0, out: 0 };
+  #probing: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /** How many connections are being served. */
+  get active(): number {
+    return this.#active.size;
+  }
+
+  /** The bytes of all sessions so far, to children and to clients. */
+  get bytes(): { in: number; out: number } {
+    const bytes = { ...this.#ended };
+    for (const { inbound, outbound } of this.#active) {
+      bytes.in += inbound.bytes;
+      bytes.out += outbound.bytes;
+    }
+    return bytes;
+  }
+
+  /** The connections being served, oldest first. */
+  status(): ConnectionStatus[] {
+    return [...this.#active].map((session) => session.status());
+  }
+
+  /** Serves a connection to its end; resolves to an error if no child could be started. */
+  async serve({ id, client, acceptedAtMs }: AcceptedConnection): Promise<string | undefined> {
+    const { children, sendProxy, timeouts, observer } = this.#options;
+    let taken;
+    try {
+      taken = children.take(client.addresses);
+    } catch (error) {
+      return String(error);
+    }
+    const session = new Session({
+      ...taken,
+      replace: () => children.replace(client.addresses),
+      preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.addresses),
+      id,
+      client,
+      acceptedAtMs,
+      observer,
+      timeouts,
+    });
+    if (this.#active.size === 0) {
+      this.#probing = setInterval(() => this.#probe(), PROBE_INTERVAL_MS);
+    }
+    this.#active.add(session);
+    await session.run();
+    this.#active.delete(session);
+    if (this.#active.size === 0) clearInterval(this.#probing);
+    if (session.wasCut) this.cut++;
+    this.#ended.in += session.inbound.bytes;
+    this.#ended.out += session.outbound.bytes;
+  }
+
+  /** Ends them all. */
+  stop(reason: EndReason): void {
+    for (const session of this.#active) session.stop(reason);
+  }
+
+  #probe(): void {
+    for (const session of this.#active) session.probe();
+  }
+}

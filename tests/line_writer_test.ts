@@ -1,0 +1,121 @@
+import { assert, assertEquals } from "@std/assert";
+import { LIMITS, LineWriter } from "../lib/base/line_writer.ts";
+import { until } from "./_waiting.ts";
+
+/** A sink that a test opens and closes; it takes at most `step` bytes a write. */
+class Tap {
+  readonly writes: string[] = [];
+  isOpen = false;
+  step = Infinity;
+  /** What the next writes reject with. */
+  errors: Error[] = [];
+
+  write = async (bytes: Uint8Array): Promise<number> => {
+    await until("the tap to open", () => this.isOpen);
+    const error = this.errors.shift();
+    if (error) throw error;
+    const taken = bytes.subarray(0, this.step);
+    this.writes.push(new TextDecoder().decode(taken));
+    return taken.length;
+  };
+
+  get text(): string {
+    return this.writes.join("");
+  }
+}
+
+function writerOf(tap: Tap, onDropped?: (count: number) => void): LineWriter<string> {
+  const format = (line: string) => `${line}\n`;
+  return new LineWriter({ sink: tap, format, ...(onDropped && { onDropped }) });
+}
+
+Deno.test("lines are written whole and in order, however little a write takes", async () => {
+  const tap = new Tap();
+  [tap.isOpen, tap.step] = [true, 3];
+  const writer = writerOf(tap);
+  for (const line of ["one", "two", "three"]) writer.write(line);
+  await writer.flush(5000);
+  assertEquals(tap.text, "one\ntwo\nthree\n");
+});
+
+Deno.test("a write has whole lines, and no more than a pipe takes in one piece", async () => {
+  const tap = new Tap();
+  const writer = writerOf(tap);
+  const lines = Array.from({ length: 500 }, (_, i) => `${i}`.padStart(i % 90, "-"));
+  for (const line of lines) writer.write(line);
+  writer.write("x".repeat(10_000)); // longer than that by itself
+  tap.isOpen = true;
+  await writer.flush(5000);
+  assertEquals(tap.text, [...lines, "x".repeat(10_000), ""].join("\n"));
+  assert(tap.writes.every((write) => write.endsWith("\n")));
+  const sizes = tap.writes.map(({ length }) => length).sort((a, b) => a - b);
+  assertEquals(sizes.at(-1), 10_001);
+  assert(sizes.at(-2)! <= 4096 && sizes.length < 20, sizes.join());
+});
+
+Deno.test("a full non-blocking sink is tried again, and nothing is lost", async () => {
+  const tap = new Tap();
+  tap.isOpen = true;
+  tap.errors = Array.from({ length: 3 }, () => new Deno.errors.WouldBlock("full"));
+  const writer = writerOf(tap);
+  writer.write("patience");
+  await writer.flush(5000);
+  assertEquals(tap.text, "patience\n");
+});
+
+Deno.test("a sink without a reader loses the line, and the next one is tried", async () => {
+  const tap = new Tap();
+  tap.isOpen = true;
+  tap.errors = [new Deno.errors.BrokenPipe("gone")];
+  const writer = writerOf(tap);
+  writer.write("lost");
+  await writer.flush(5000);
+  writer.write("found");
+  await writer.flush(5000);
+  assertEquals(tap.text, "found\n");
+});
+
+Deno.test("a full queue drops what matters least, and says how many when it can", async () => {
+  const tap = new Tap();
+  const dropped: number[] = [];
+  const writer = writerOf(tap, (count) => dropped.push(count));
+  writer.write("being written", "normal");
+  for (const importance of ["low", "normal", "high"] as const) {
+    for (let i = 0; i < LIMITS.high; i++) writer.write(importance, importance);
+  }
+  assertEquals(dropped, []);
+  tap.isOpen = true;
+  await writer.flush(5000);
+  const count = (line: string) => tap.text.split("\n").filter((text) => text === line).length;
+  const counts = [count("low"), count("normal"), count("high")];
+  assertEquals(counts, [
+    LIMITS.low,
+    LIMITS.normal - LIMITS.low,
+    LIMITS.high - LIMITS.normal,
+  ]);
+  assertEquals(dropped, [3 * LIMITS.high - LIMITS.high]);
+});
+
+Deno.test("flush() waits for a stuck sink only as long as it is told", async () => {
+  const tap = new Tap();
+  const writer = writerOf(tap);
+  writer.write("stuck");
+  const startedAt = performance.now();
+  await writer.flush(50);
+  assert(performance.now() - startedAt < 2000);
+  tap.isOpen = true;
+  await writer.flush(5000);
+  assertEquals(tap.text, "stuck\n");
+});
+
+Deno.test("writing may begin later, for all that comes until then", async () => {
+  const tap = new Tap();
+  tap.isOpen = true;
+  const writer = writerOf(tap);
+  writer.write("first", "normal", 60_000);
+  writer.write("second", "normal", 60_000);
+  assertEquals(tap.writes, []);
+  writer.write("urgent", "high");
+  await writer.flush(5000);
+  assertEquals(tap.writes, ["first\nsecond\nurgent\n"]);
+});
