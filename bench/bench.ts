@@ -13,6 +13,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import type { Load, Target } from "./load.ts";
 import { LoadProcess } from "./load_process.ts";
+import { showProgress } from "./progress.ts";
 import { type Measured, pictureOf, type Result, summaryOf, tableOf } from "./report.ts";
 import { GROUPS, type Row, ROWS } from "./rows.ts";
 import { type Candidate, findServers, Running } from "./servers.ts";
@@ -20,7 +21,12 @@ import { type Candidate, findServers, Running } from "./servers.ts";
 /** Memory and processor time differ little from one run of a server to the next. */
 const FOOTPRINT_ROUNDS = 3;
 
-type Progress = (text: string) => void;
+const USAGE = `deno task bench [--only GROUPS] [--rounds N] [--json] [--save]
+
+  --only GROUPS  some of ${GROUPS.join(",")}
+  --rounds N     how often each server is measured (5)
+  --json         print the samples
+  --save         write results.md and results.svg`;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -29,7 +35,6 @@ async function measure(
   row: Row,
   candidates: readonly Candidate[],
   rounds: number,
-  progress: Progress,
 ): Promise<Result[]> {
   const servers = candidates.filter(({ name, isCounter }) =>
     row.only === "spawnd" ? name === "spawnd" : !(row.only === "handlers" && isCounter)
@@ -73,7 +78,7 @@ async function measure(
       const index = (round + turn) % results.length;
       const result = results[index]!;
       if (result.error !== undefined) continue;
-      progress(`${row.title}: round ${round + 1} of ${rounds}, ${result.server}`);
+      showProgress(`${row.title}: round ${round + 1} of ${rounds}, ${result.server}`);
       try {
         result.rounds.push(await sample(index, round));
       } catch (error) {
@@ -108,32 +113,51 @@ async function describe(servers: readonly Candidate[]): Promise<string> {
   ].join(", ");
 }
 
-async function main(): Promise<void> {
-  const { only, rounds, json, save } = parseArgs(Deno.args, {
+/** What the command line asks for. */
+interface Arguments {
+  readonly groups: readonly string[];
+  readonly rounds: number;
+  readonly json: boolean;
+  readonly save: boolean;
+}
+
+/** Reads the command line; prints what it takes and exits if it is asked for that or is wrong. */
+function readArguments(): Arguments {
+  const wrong: string[] = [];
+  const { help, only, rounds, json, save } = parseArgs(Deno.args, {
     string: ["only", "rounds"],
-    boolean: ["json", "save"],
+    boolean: ["json", "save", "help"],
+    alias: { help: "h" },
     default: { rounds: "5" },
+    unknown: (arg: string) => void wrong.push(`unknown argument ${JSON.stringify(arg)}`),
   });
-  const wanted: string[] = only?.split(",") ?? [...GROUPS];
-  const isKnown = wanted.every((group) => (GROUPS as readonly string[]).includes(group));
-  if (!isKnown || !(Number(rounds) >= 1)) {
-    console.error(`--only takes ${GROUPS.join(",")}; --rounds a number from 1`);
+  if (help) {
+    console.log(USAGE);
+    Deno.exit(0);
+  }
+  const groups: string[] = only?.split(",") ?? [...GROUPS];
+  const isKnown = groups.every((group) => (GROUPS as readonly string[]).includes(group));
+  if (!isKnown) wrong.push(`--only takes ${GROUPS.join(",")}`);
+  if (!/^[1-9]\d{0,5}$/.test(rounds)) wrong.push("--rounds takes a number from 1");
+  if (wrong.length > 0) {
+    console.error(`${wrong.join("\n")}\n${USAGE}`);
     Deno.exit(2);
   }
+  return { groups, rounds: Number(rounds), json, save };
+}
+
+async function main(): Promise<void> {
+  const { groups, rounds, json, save } = readArguments();
   const folder = await Deno.makeTempDir();
-  const progress: Progress = (text) => {
-    if (!Deno.stderr.isTerminal()) return;
-    Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
-  };
   try {
     const { servers, missing } = await findServers(folder);
     for (const { name, package: source } of missing) {
       console.error(`not installed: ${name} (apt-get install ${source})`);
     }
     const all: Measured[] = [];
-    for (const row of ROWS.filter(({ group }) => wanted.includes(group))) {
-      all.push({ row, results: await measure(row, servers, Number(rounds), progress) });
-      progress("");
+    for (const row of ROWS.filter(({ group }) => groups.includes(group))) {
+      all.push({ row, results: await measure(row, servers, rounds) });
+      showProgress("");
       if (!json) console.log(tableOf(all.at(-1)!));
     }
     const caption = await describe(servers);

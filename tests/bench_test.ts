@@ -93,16 +93,6 @@ Deno.test("the bench measures what it is asked for, names missing peers, and lea
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("the bench names the valid values when an option is wrong", async () => {
-  for (const args of [["--only", "speed"], ["--rounds", "0"]]) {
-    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", `${ROOT}bench/bench.ts`, ...args],
-    }).output();
-    assertEquals(code, 2);
-    assertMatch(text(stderr), /--only takes first,.*--rounds a number from 1/);
-  }
-});
-
 Deno.test("percentile() picks from the sorted samples by share", () => {
   const samples = Array.from({ length: 100 }, (_, i) => 99 - i);
   assertEquals([0, 0.5, 0.99, 1].map((share) => percentile(samples, share)), [0, 50, 99, 99]);
