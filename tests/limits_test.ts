@@ -258,8 +258,10 @@ Deno.test("a flood of refusals harms no session, and leaves nothing behind", asy
   }
   await within("the flood", flooding, 60_000);
   assert(refused > 900, `${refused} of 1000 saw the text`);
+  // The last ones did not wait for their refusal, and may still be in the backlog.
+  await until("all to be accepted", async () => (await spawnd.status()).accepted === 2001);
   const status = await spawnd.status();
-  assertEquals([status.accepted, status["source-limit"], status.active], [2001, 2000, 1]);
+  assertEquals([status["source-limit"], status.active], [2000, 1]);
   assertEquals(spawnd.records({ message: "refused" }).length, 5);
   assertEquals(await descriptors(), before);
   served.close();

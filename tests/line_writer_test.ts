@@ -119,3 +119,20 @@ Deno.test("writing may begin later, for all that comes until then", async () => 
   await writer.flush(5000);
   assertEquals(tap.writes, ["first\nsecond\nurgent\n"]);
 });
+
+Deno.test("an item that comes just as the writer runs dry is written too", async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    const lines: string[] = [];
+    const decoder = new TextDecoder();
+    const writer = new LineWriter<string>({
+      sink: {
+        write: (bytes) => Promise.resolve(lines.push(decoder.decode(bytes)) && bytes.length),
+      },
+      format: (line) => line,
+    });
+    writer.write("a");
+    for (let i = 0; i < turns; i++) await undefined;
+    writer.write("b", "normal", 1);
+    await until(`b, ${turns} turns behind a`, () => lines.join("") === "ab", 2000);
+  }
+});

@@ -66,14 +66,14 @@ export class LineWriter<T> {
 
   /** Resolves when everything queued has been written, or after `timeoutMs` milliseconds. */
   async flush(timeoutMs: number): Promise<void> {
-    if (this.#queue.length > 0) this.#start();
+    this.#start();
     if (this.#writing !== undefined) await settlesWithin(this.#writing, timeoutMs);
   }
 
   #start(): void {
     clearTimeout(this.#delay);
     this.#delay = undefined;
-    this.#writing ??= this.#writeAll().finally(() => this.#writing = undefined);
+    if (this.#queue.length > 0) this.#writing ??= this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
@@ -85,6 +85,7 @@ export class LineWriter<T> {
         this.#options.onDropped?.(count);
       }
     }
+    this.#writing = undefined; // in the turn that saw the queue empty: the next item starts anew
   }
 
   /** Whole lines, as many as go into one write; one that is longer goes alone. */
