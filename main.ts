@@ -37,7 +37,7 @@ class StartError extends Error {}
 async function main(args: readonly string[]): Promise<number> {
   const commandLine = parseCommandLine(args);
   if (commandLine.show !== undefined) {
-    stdout.write(commandLine.show === "help" ? usage().trimEnd() : `spawnd ${config.version}`);
+    console.log(commandLine.show === "help" ? usage().trimEnd() : `spawnd ${config.version}`);
     return 0;
   }
   configureLog({

@@ -9,20 +9,27 @@
  * @module
  */
 
-/** How long loops may run before the event loop turns, in milliseconds. */
+/** How long loops may run before the event loop has to turn, in milliseconds. */
 const SLICE_MS = 1;
-/** How many rounds pass between two looks at the clock; a loop that waits for I/O pays one in these. */
+/** How many rounds pass between two looks at the clock. */
 const ROUNDS = 8;
 
 let sliceEndsAtMs = 0;
 let roundsLeft = ROUNDS;
 let turn: Promise<void> | undefined;
 
-/** Whether a loop should await {@linkcode nextTurn} before its next round. */
+/**
+ * Whether a loop should await {@linkcode nextTurn} before its next round. At the end of a slice it
+ * only asks for a turn, which most often comes by itself while the loops wait for I/O, and is due
+ * when it has not come some rounds later.
+ */
 export function isTurnDue(): boolean {
   if (--roundsLeft > 0) return false;
   roundsLeft = ROUNDS;
-  return performance.now() >= sliceEndsAtMs;
+  if (performance.now() < sliceEndsAtMs) return false;
+  if (turn !== undefined) return true;
+  nextTurn();
+  return false;
 }
 
 /** Resolves when the event loop has run timers, I/O and signals once. */
