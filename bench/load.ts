@@ -11,6 +11,7 @@
 
 import { Buffer } from "node:buffer";
 import { counterBlock } from "../lib/child/counter.ts";
+import { Random } from "./random.ts";
 
 /** What is measured: see {@linkcode MEASURES}. */
 export type Measure = "first" | "burst" | "steady" | "rtt" | "rate" | "bulk" | "hold";
@@ -80,16 +81,6 @@ async function firstReply(load: Load, stayMs = 0): Promise<number> {
   return took;
 }
 
-/** Pseudo-random numbers from 0 to 1 (mulberry32). */
-function random(seed: number): () => number {
-  return () => {
-    seed = seed + 0x6d2b79f5 | 0;
-    let t = Math.imul(seed ^ seed >>> 15, 1 | seed);
-    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
-    return ((t ^ t >>> 14) >>> 0) / 4294967296;
-  };
-}
-
 const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
   /** First replies, one connection every 40 ms; milliseconds each. */
   async first(load) {
@@ -110,11 +101,11 @@ const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
 
   /** Poisson arrivals at a rate, each staying 200 ms; milliseconds to each first reply. */
   async steady(load) {
-    const next = random(load.seed ?? 1);
+    const random = new Random(load.seed ?? 1);
     const replies: Promise<number>[] = [];
     let dueMs = performance.now();
     for (let i = 0; i < load.clients; i++) {
-      dueMs += -Math.log(1 - next()) / load.rate! * 1000;
+      dueMs += -Math.log(1 - random.next()) / load.rate! * 1000;
       const waitMs = dueMs - performance.now();
       if (waitMs > 0) await pause(waitMs);
       replies.push(firstReply(load, 200));

@@ -7,7 +7,7 @@
  */
 
 import { type HandlerName, HANDLERS } from "./_fuzz_handlers.ts";
-import { Random } from "./_random.ts";
+import { Random } from "../bench/random.ts";
 
 /** What a client sends ahead of its own bytes; all but `none` only to a server that reads it. */
 export type Header = "none" | "v1" | "v2" | "unknown" | "local" | "garbage" | "cut";
@@ -107,8 +107,7 @@ export function planRound(seed: number, round: number): Plan {
   const sendProxy = random.pick([0, 0, 1, 2] as const);
   const refusal = random.pick(["", "try later\r\n"]);
   const signals = planSignals(random);
-  const isStopping = signals.some(({ signal, continueMs }) => signal === "SIGSTOP" && !continueMs);
-  const limits = planLimits(random, !endsWithInput || isStopping);
+  const limits = planLimits(random, !endsWithInput);
   const stopMs = random.chance(0.15) ? random.integer(200, ARRIVALS_MS) : undefined;
   const count = isDeno ? random.integer(10, 25) : random.integer(15, 45);
   const context = { tls, unix, acceptProxy };

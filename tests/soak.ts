@@ -15,7 +15,7 @@ import { readArguments } from "./_arguments.ts";
 import { Certificates } from "./_certificates.ts";
 import { connect, fetchStatus, pause, sendAndReset, type Target, type Way } from "./_load.ts";
 import { childrenOf, descriptorsOf, memoryOf } from "./_processes.ts";
-import { Random } from "./_random.ts";
+import { Random } from "../bench/random.ts";
 import { assertSameBytes, connectFrom, receive, receiveAll, send } from "./_sockets.ts";
 import { assertAddsUp, Spawnd } from "./_spawnd.ts";
 import { until, untilSteady, within } from "./_waiting.ts";
