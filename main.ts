@@ -26,7 +26,7 @@ const STOP_SIGNALS = Deno.build.os === "windows"
 const LAST_WORDS_MS = 1_000;
 
 const format = (line: string) => `${line}\n`;
-/** Nobody may read these either, and serving waits for none of them. */
+/** Written in the background, since they may have no reader. */
 const stdout = new LineWriter({ sink: Deno.stdout, format });
 const stderr = new LineWriter({ sink: Deno.stderr, format });
 

@@ -1,4 +1,4 @@
-/** A server whose stdout and stderr nobody reads, or whose children misuse them, goes on serving. */
+/** A server whose stdout and stderr have no reader, or whose children misuse them, goes on serving. */
 
 import { assert, assertEquals } from "@std/assert";
 import { ask, receive, send, text } from "./_sockets.ts";
@@ -42,7 +42,7 @@ async function stop(process: Deno.ChildProcess) {
   return { status, log: await log };
 }
 
-Deno.test("a stderr that nobody reads stops neither clients, nor the status, nor the end", async () => {
+Deno.test("an unread stderr stops neither clients, nor the status listener, nor the shutdown", async () => {
   const { port, process } = await startUnread("--status", "0", "--", "cat");
   const reader = process.stdout.getReader();
   let stdout = "";

@@ -29,7 +29,7 @@ Deno.test("a server can be had in one statement and is gone after its block", as
   assert(!children.some(isAlive));
 });
 
-Deno.test("a status listener is for whoever attaches a server, and is gone after its block", async () => {
+Deno.test("a status listener shows the server attached to it, and is gone after its block", async () => {
   const listen = { hostname: "127.0.0.1", port: 0 };
   await using status = StatusListener.listen(listen);
   const get = async (path: string) => {
@@ -91,7 +91,7 @@ Deno.test("Server.listen() rejects with what a caller can act on, and leaves not
   );
 });
 
-Deno.test("a library that nobody configured a log for prints nothing", async () => {
+Deno.test("a library without a configured log prints nothing", async () => {
   const script = `
     import { commandHandler, Server } from "${new URL("../lib/mod.ts", import.meta.url)}";
     await using server = await Server.listen({ handler: commandHandler("true"), hostname: "127.0.0.1", port: 0 });

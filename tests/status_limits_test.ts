@@ -20,7 +20,7 @@ async function answerTo(port: number, request: string): Promise<string> {
     .split("\r\n")[0]!;
 }
 
-Deno.test("idle and slow status clients cost a fixed few descriptors, and nobody waits for them", async () => {
+Deno.test("idle and slow status clients cost a fixed few descriptors, and delay no other client", async () => {
   await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
   const url = await spawnd.statusUrl();
   const port = Number(url.port);

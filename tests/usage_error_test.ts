@@ -90,7 +90,7 @@ Deno.test("an option that cannot be without or with another one is named", () =>
   }
 });
 
-Deno.test("a handler that is none is named", () => {
+Deno.test("a word that is no handler is named", () => {
   assertEquals(
     complaint("git"),
     'a handler is a module (such as handler.ts) or -- and a program, got "git"',

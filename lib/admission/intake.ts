@@ -128,6 +128,7 @@ export class Intake {
     const count = this.#admission.waiting + this.#handshakes.size;
     this.#admission.refuseWaiting();
     for (const abort of this.#handshakes) abort("the server is shutting down");
+    this.#handshakes.clear();
     return count;
   }
 

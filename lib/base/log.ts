@@ -105,7 +105,7 @@ export async function flushLog(timeoutMs: number): Promise<void> {
   await writer?.flush(timeoutMs);
 }
 
-/** A sink that queues records for stderr; it never waits for whoever reads there. */
+/** A sink that queues records for stderr and never waits for its reader. */
 function queuedSink(formatter: (record: LogRecord) => string): Sink {
   writer = new LineWriter({
     sink: Deno.stderr,

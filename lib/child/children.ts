@@ -2,8 +2,7 @@
  * The children of one server: every process it has started and not yet reaped, warm ones and those
  * with a client.
  *
- * It must miss none, whoever asked for it: the counts are exact, and {@linkcode Children.kill}
- * reaches them all.
+ * It must miss none of them: the counts are exact, and {@linkcode Children.kill} reaches them all.
  *
  * @module
  */

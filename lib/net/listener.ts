@@ -167,7 +167,8 @@ export class Listener {
     this.#socket = undefined;
     // Closing unlinks whatever is at the path (seen on 2.9). If that is another server's socket, ours
     // cannot be reached any more, and is left to the end of the process.
-    if (this.#file === identityOf((this.addr as Deno.UnixAddr).path)) socket?.close();
+    const file = identityOf((this.addr as Deno.UnixAddr).path);
+    if (file === undefined || file === this.#file) socket?.close();
     else socket?.unref();
     this.#closed.reject(new Deno.errors.BadResource("Listener has been closed"));
   }

@@ -9,6 +9,7 @@
  */
 
 import type { Rate } from "../admission/admission.ts";
+import type { Observer } from "../base/observer.ts";
 import type { Handler } from "../child/handler.ts";
 import type { StderrMode } from "../child/worker.ts";
 
@@ -192,6 +193,14 @@ export interface ServerOptions {
    * @default {"inherit"}
    */
   stderr?: StderrMode;
+}
+
+/** What else {@linkcode Server.listen} takes. */
+export interface ListenOptions {
+  /** Is told how long things take; its functions must not throw. */
+  observer?: Observer;
+  /** Ends the start, which rejects then, or shuts the server down once it listens. */
+  signal?: AbortSignal;
 }
 
 /** The smallest and the largest value of an option that is a number. */
@@ -413,7 +422,7 @@ const CHILDREN = {
     argument: "N",
     default: 0,
     range: [0, 2],
-    help: "PROXY header they read first: 1 is text, 2 is binary, 0 is none",
+    help: "PROXY header they read first: 1 is text, 2 is binary, 0 sends none",
   },
   uid: {
     name: "uid",

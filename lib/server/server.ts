@@ -17,19 +17,11 @@ import { Children } from "../child/children.ts";
 import { formatSocketAddress, Networks } from "../net/address.ts";
 import { Listener, ListenError } from "../net/listener.ts";
 import { Tls } from "../net/tls.ts";
-import type { ServerOptions } from "./options.ts";
+import type { ListenOptions, ServerOptions } from "./options.ts";
 import { nonZero, type ServerStatus } from "./server_status.ts";
 import type { ConnectionStatus } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import { resolveSettings, type Settings } from "./settings.ts";
-
-/** What else {@linkcode Server.listen} takes. */
-export interface ListenOptions {
-  /** Is told how long things take; its functions must not throw. */
-  observer?: Observer;
-  /** Ends the start, which rejects then, or shuts the server down once it listens. */
-  signal?: AbortSignal;
-}
 
 /**
  * A TCP server that gives every connection a process of its own.
@@ -226,7 +218,7 @@ export class Server implements AsyncDisposable {
   kill(): Promise<boolean> {
     this.shutdown();
     for (const listener of this.#listeners) listener.closeNow();
-    this.#children.kill();
+    this.#killAll();
     this.#killed.resolve();
     return this.finished;
   }
@@ -263,10 +255,7 @@ export class Server implements AsyncDisposable {
     if (!await settlesWithin(Promise.race([ended, killed]), this.#options.drainTimeoutMs)) {
       this.#cutAll("drain-timeout");
     }
-    if (await Promise.race([ended, killed]) === "killed") {
-      this.#intake.stopLingering();
-      this.#cutAll("killed");
-    }
+    if (await Promise.race([ended, killed]) === "killed") this.#killAll(); // and what came since
     await ended;
     await warm;
     this.#tls?.close();
@@ -274,6 +263,13 @@ export class Server implements AsyncDisposable {
     const cut = this.#sessions.cut + this.#cancelled;
     log.info("stopped", { accepted, served, failed, ...nonZero(refused), cut });
     return cut === 0;
+  }
+
+  /** Ends every connection and every child, without another word. */
+  #killAll(): void {
+    this.#intake.stopLingering();
+    this.#cutAll("killed");
+    this.#children.kill();
   }
 
   /** Ends every connection, served or not. */

@@ -125,7 +125,7 @@ function refusal(status: number): HttpResponse {
   return { status, headers, body: `${REASONS[status]!.toLowerCase()}\n` };
 }
 
-/** Reads up to the blank line; resolves to `undefined` where there is none in time. */
+/** Reads up to the blank line; resolves to `undefined` if that is too far. */
 async function readHead(connection: Connection): Promise<string | undefined> {
   const decoder = new TextDecoder("latin1");
   let head = "";
