@@ -22,11 +22,11 @@ const STOP_SIGNALS = Deno.build.os === "windows"
   ? ({ SIGINT: 2, SIGBREAK: 21 } as const)
   : ({ SIGINT: 2, SIGTERM: 15 } as const);
 
-/** How long a reader of stdout and stderr is waited for at the end, in milliseconds. */
-const LAST_WORDS_MS = 1_000;
+/** How long the exit waits for stdout and stderr to be read, in milliseconds. */
+const EXIT_FLUSH_MS = 1_000;
 
 const format = (line: string) => `${line}\n`;
-/** Written in the background, since they may have no reader. */
+/** Either may have no reader. Writes are queued, so serving never blocks on them. */
 const stdout = new LineWriter({ sink: Deno.stdout, format });
 const stderr = new LineWriter({ sink: Deno.stderr, format });
 
@@ -60,12 +60,12 @@ async function main(args: readonly string[]): Promise<number> {
       if (stopping.signal.aborted) {
         killedBy = 128 + number;
         server?.kill();
-        setTimeout(() => exit(killedBy!), LAST_WORDS_MS); // a process may be beyond killing
+        setTimeout(() => exit(killedBy!), EXIT_FLUSH_MS); // a process may be beyond killing
       } else stopping.abort();
     });
   }
   if (Deno.build.os !== "windows") {
-    Deno.addSignalListener("SIGHUP", () => server?.refresh());
+    Deno.addSignalListener("SIGHUP", () => server?.reload());
     // On SIGUSR1 Deno also opens its inspector (since 2.9.2), hence the second signal.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
       Deno.addSignalListener(signal, () => server && logStatus(server));
@@ -138,10 +138,10 @@ function requirePermissions({ server, status }: CommandLine): void {
   }
 }
 
-/** Ends the process when what it has to say is written, or cannot be. */
+/** Flushes the log, stdout and stderr, then exits. */
 async function exit(code: number): Promise<never> {
-  await Promise.all([flushLog(LAST_WORDS_MS), stdout.flush(LAST_WORDS_MS)]);
-  await stderr.flush(LAST_WORDS_MS);
+  await Promise.all([flushLog(EXIT_FLUSH_MS), stdout.flush(EXIT_FLUSH_MS)]);
+  await stderr.flush(EXIT_FLUSH_MS);
   Deno.exit(code);
 }
 

@@ -3,6 +3,7 @@
  *
  * @example Echo every client's bytes with cat(1)
  * ```ts
+ * import { assertEquals } from "@std/assert";
  * import { commandHandler, Server } from "@spawnd/spawnd";
  *
  * await using server = await Server.listen({
@@ -14,7 +15,7 @@
  * await conn.write(new TextEncoder().encode("hello"));
  * const buffer = new Uint8Array(5);
  * await conn.read(buffer);
- * console.log(new TextDecoder().decode(buffer)); // hello
+ * assertEquals(new TextDecoder().decode(buffer), "hello");
  * ```
  *
  * It needs `--allow-net` and `--allow-run`, and logs to the LogTape category `spawnd`.
@@ -37,4 +38,5 @@ export { Server } from "./server/server.ts";
 export type { ServerStatus } from "./server/server_status.ts";
 export type { ConnectionStatus } from "./server/session.ts";
 export type { ListenOptions, ServerOptions } from "./server/options.ts";
-export type { StderrMode, StopSignal } from "./child/worker.ts";
+export type { StopSignal } from "./child/stop_ladder.ts";
+export type { StderrMode } from "./child/worker.ts";

@@ -234,7 +234,7 @@ async function sendSignal(
 ): Promise<void> {
   await pause(atMs);
   if (spawnd.exited) return;
-  if (to === "server") return spawnd.kill(signal);
+  if (to === "server") return tryKill(spawnd.pid, signal);
   const children = childrenOf(spawnd.pid).sort((a, b) => a - b);
   const pid = children[Math.floor(which * children.length)];
   if (pid === undefined) return;

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { History, LONGEST_HISTORY } from "../lib/status/history.ts";
+import { History, MAX_HISTORY } from "../lib/status/history.ts";
 
 Deno.test("a history has one value of each kind per second", () => {
   const history = new History();
@@ -16,7 +16,7 @@ Deno.test("a history has one value of each kind per second", () => {
 
 Deno.test("a history forgets values older than five minutes", () => {
   const history = new History();
-  for (let second = 1; second <= LONGEST_HISTORY + 2; second++) {
+  for (let second = 1; second <= MAX_HISTORY + 2; second++) {
     history.answered(second);
     history.sample({ active: second, accepted: second });
   }

@@ -25,7 +25,7 @@ Deno.test("the usage text fits a terminal, and every option is in it with all it
       "port": "TCP port; 0 takes a free one (default 9527)",
       "eof-timeout": "0 is no limit (default 30)",
       "stderr": "goes: inherit, log or null (default inherit)",
-      "cert": "in PEM; needs --allow-read and --key",
+      "cert": "in PEM; needs --key and Deno's --allow-read",
     })
   ) {
     const entry = entries.find((entry) => entry.startsWith(` --${name} `));

@@ -42,7 +42,7 @@ for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const) {
     await using module = await slowModule();
     await using spawnd = await starting(module);
     spawnd.kill(signal);
-    await spawnd.record({ message: /^still starting/ });
+    await spawnd.record({ message: /^still fetching/ });
     assertEquals(spawnd.exited, undefined);
     assertEquals((await spawnd.stop("SIGTERM")).code, 0);
   });
@@ -63,7 +63,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 Deno.test("a start that takes longer than two seconds says what it is waiting for", async () => {
   await using module = await slowModule();
   await using spawnd = await starting(module);
-  assertEquals((await spawnd.record({ message: /^still starting/ })).handler, module.path);
+  assertEquals((await spawnd.record({ message: /^still fetching/ })).handler, module.path);
 });
 
 Deno.test("SIGHUP with a module that no longer compiles keeps the warm children", async () => {
@@ -90,4 +90,19 @@ Deno.test("SIGHUP with a module that no longer compiles keeps the warm children"
   await until("new code", async () => text(await ask(spawnd.port, "hi")) === "new\n");
   assertEquals(spawnd.records({ message: "reloaded" }).length, 1);
   await Deno.remove(module);
+});
+
+Deno.test("SIGTERM ends the check of a reload, and a later reload takes its place", async () => {
+  await using module = await slowModule();
+  const imports = await Deno.readTextFile(module.path);
+  await Deno.writeTextFile(module.path, `Deno.stdin.readSync(new Uint8Array(9));`);
+  await using spawnd = await Spawnd.start("--warm", "0", module.path);
+  await Deno.writeTextFile(module.path, imports);
+  for (let i = 0; i < 3; i++) {
+    spawnd.kill("SIGHUP");
+    await until("one check", () => childrenOf(spawnd.pid).filter(isAlive).length === 1);
+  }
+  const children = childrenOf(spawnd.pid);
+  assertEquals((await spawnd.stop()).code, 0);
+  await until("the check to end", () => !children.some(isAlive));
 });

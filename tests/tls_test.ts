@@ -210,6 +210,6 @@ testTls("a server embedded in a program speaks TLS, and leaves nothing open", as
   });
   assertEquals(await certificates.ask(server.addr, "hello"), "hello");
   const stopped = server.shutdown();
-  server.refresh(); // too late to matter
+  server.reload(); // too late to matter
   await stopped;
 });

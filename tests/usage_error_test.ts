@@ -78,6 +78,23 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
   assertEquals(complaint("--unix", ""), "--unix takes a path, got nothing");
 });
 
+Deno.test("a switch with a value is named, and --help wins over a word that is no handler", () => {
+  assertEquals(
+    complaint("--reuse-port=no"),
+    '--reuse-port is a switch and takes no value, got "--reuse-port=no"',
+  );
+  assertEquals(parseCommandLine(["handler.ts", "--reuse-port=no"]).server.reusePort, undefined);
+  assertEquals(parseCommandLine(["--help", "foo"]).show, "help");
+  assertEquals(
+    complaint("--allow-read=/etc"),
+    'unknown option "--allow-read=/etc": it is one of deno\'s, and goes before main.ts',
+  );
+  assertEquals(
+    complaint("--port", "19066", "--port"),
+    "--port takes a whole number from 0 to 65535, got nothing",
+  );
+});
+
 Deno.test("an option that cannot be without or with another one is named", () => {
   assertEquals(complaint("--cert", "c"), "--cert requires --key");
   assertEquals(complaint("--key", "k"), "--key requires --cert");

@@ -63,7 +63,7 @@ export interface AdmissionOptions {
  * tickets beyond the slots, or slow clients without a slot would keep others from being accepted.
  */
 const HANDSHAKE_CAPACITY = 64;
-/** How many sources without a connection are remembered. One with more addresses evicts itself. */
+/** How many sources without a connection are remembered; the oldest is forgotten first. */
 export const MAX_SOURCES = 10_000;
 
 /** One source, with its connections and its token bucket. */

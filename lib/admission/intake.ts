@@ -3,8 +3,8 @@
  * header is read, admission is asked, the TLS handshake is done, and a slot is waited for; or the
  * connection is refused, counted and logged.
  *
- * Every connection goes through it beside the others, and each step is bounded in time, so that no
- * client can delay another.
+ * Connections go through it concurrently, and each step is bounded in time, so that no client can
+ * delay another.
  *
  * @module
  */

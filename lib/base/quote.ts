@@ -12,9 +12,10 @@
  *
  * @example
  * ```ts
+ * import { assertEquals } from "@std/assert";
  * import { quote } from "./quote.ts";
  *
- * console.log(quote('say "hi"\n\x1b[2J')); // "say \"hi\"\n\u001b[2J"
+ * assertEquals(quote('"hi"\n\x1b[2J'), '"\\"hi\\"\\n\\u001b[2J"');
  * ```
  */
 export function quote(text: string): string {

@@ -65,6 +65,7 @@ const MAX_BUFFER_BYTES = 64 * 1024;
  *
  * @example
  * ```ts
+ * import { assertEquals } from "@std/assert";
  * import { Flow, pump, type Sink, type Source } from "./relay.ts";
  *
  * const chunks = ["hello, ", "world"].map((text) => new TextEncoder().encode(text));
@@ -80,7 +81,7 @@ const MAX_BUFFER_BYTES = 64 * 1024;
  *   closeWrite: () => Promise.resolve(),
  * };
  * const flow = new Flow();
- * console.log(await pump(source, sink, flow), flow.bytes); // ended 12
+ * assertEquals([await pump(source, sink, flow), flow.bytes], ["ended", 12]);
  * ```
  */
 export async function pump(source: Source, sink: Sink, flow: Flow): Promise<PumpEnd> {

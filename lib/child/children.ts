@@ -2,7 +2,8 @@
  * The children of one server: every process it has started and not yet reaped, warm ones and those
  * with a client.
  *
- * It must miss none of them: the counts are exact, and {@linkcode Children.kill} reaches them all.
+ * Every child is tracked, whichever component started it: the counts are exact, and
+ * {@linkcode Children.kill} reaches them all.
  *
  * @module
  */
@@ -12,7 +13,8 @@ import type { ProxyHeader } from "../net/proxy_protocol.ts";
 import { ucspiVariables, UNSET_VARIABLES } from "./environment.ts";
 import { checkHandler, type Handler, HandlerError } from "./handler.ts";
 import { Pool } from "./pool.ts";
-import { type StderrMode, type StopSignal, Worker } from "./worker.ts";
+import type { StopSignal } from "./stop_ladder.ts";
+import { type StderrMode, Worker } from "./worker.ts";
 
 /** Options for {@linkcode Children}. */
 export interface ChildrenOptions {

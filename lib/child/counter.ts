@@ -17,9 +17,11 @@ const encoder = new TextEncoder();
  *
  * @example
  * ```ts
+ * import { assertEquals } from "@std/assert";
  * import { counterBlock } from "./counter.ts";
  *
- * console.log(new TextDecoder().decode(counterBlock(7).subarray(0, 29))); // This is server send message:7
+ * const text = new TextDecoder().decode(counterBlock(7).subarray(0, 29));
+ * assertEquals(text, "This is server send message:7");
  * ```
  */
 export function counterBlock(index: number): Uint8Array<ArrayBuffer> {

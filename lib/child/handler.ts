@@ -175,7 +175,7 @@ export async function checkHandler(
   // Without permission to run the check, the first spawn will show whether the handler starts.
   if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return;
   const notice = setTimeout(() => {
-    log.info("still starting: the handler is being fetched and compiled", {
+    log.info("still fetching and compiling the handler", {
       handler: handler.name,
     });
   }, NOTICE_MS);

@@ -6,7 +6,7 @@
  * parent's only thread, and a starting child competes with the one that was just handed out. So
  * workers are started one at a time, {@linkcode START_INTERVAL_MS} apart, once no connection has
  * arrived for {@linkcode QUIET_MS}, by which time the reply is out, but at the latest
- * {@linkcode MAX_REFILL_DELAY_MS} after the pool fell short. A burst arrives faster than workers
+ * {@linkcode MAX_REFILL_DELAY_MS} after the pool fell below its size. A burst arrives faster than workers
  * can start and is over before that; under a steady load, hardly any connection finds the pool
  * empty.
  *
@@ -73,7 +73,7 @@ export class Pool<W extends Poolable> {
   #failedAtMs = 0;
   #newest: { worker: W; startedAtMs: number } | undefined;
   #takenAtMs = -Infinity;
-  #shortSinceMs = -Infinity;
+  #belowSizeSinceMs = -Infinity;
   #cancelRefill: (() => void) | undefined;
 
   constructor(options: PoolOptions<W>) {
@@ -91,7 +91,7 @@ export class Pool<W extends Poolable> {
    * @throws What the first start throws, such as `Deno.errors.NotFound`.
    */
   start(): void {
-    if (this.#isShort) this.#add();
+    if (this.#isBelowSize) this.#add();
     this.#scheduleRefill();
   }
 
@@ -105,7 +105,7 @@ export class Pool<W extends Poolable> {
     const now = this.#options.clock.now();
     const worker = this.#idle.shift();
     if (worker !== undefined && this.#idle.length === this.#options.size - 1) {
-      this.#shortSinceMs = now;
+      this.#belowSizeSinceMs = now;
     }
     this.#takenAtMs = now;
     this.#scheduleRefill();
@@ -128,12 +128,12 @@ export class Pool<W extends Poolable> {
     await Promise.all(this.#retiring);
   }
 
-  get #isShort(): boolean {
+  get #isBelowSize(): boolean {
     return !this.#cold && this.#idle.length < this.#options.size;
   }
 
   #scheduleRefill(): void {
-    if (this.#cancelRefill !== undefined || !this.#isShort) return;
+    if (this.#cancelRefill !== undefined || !this.#isBelowSize) return;
     const waitMs = Math.max(0, this.#nextStartMs() - this.#options.clock.now());
     this.#cancelRefill = this.#options.clock.after(waitMs, () => {
       this.#cancelRefill = undefined;
@@ -142,7 +142,7 @@ export class Pool<W extends Poolable> {
   }
 
   #refill(): void {
-    if (!this.#isShort) return;
+    if (!this.#isBelowSize) return;
     if (this.#nextStartMs() <= this.#options.clock.now()) {
       // After failures, a start is due because the newest worker stayed up or the backoff is over.
       if (this.#failures > 0 && this.#newest?.worker.exit === null) this.#failures = 0;
@@ -162,7 +162,7 @@ export class Pool<W extends Poolable> {
     if (this.#failures === 0) {
       return Math.max(
         newestMs + START_INTERVAL_MS,
-        Math.min(this.#takenAtMs + QUIET_MS, this.#shortSinceMs + MAX_REFILL_DELAY_MS),
+        Math.min(this.#takenAtMs + QUIET_MS, this.#belowSizeSinceMs + MAX_REFILL_DELAY_MS),
       );
     }
     if (this.#newest?.worker.exit === null) return newestMs + STARTED_MS;
@@ -181,7 +181,7 @@ export class Pool<W extends Poolable> {
       this.#idle.splice(index, 1);
       worker.cancel();
       const ageMs = this.#options.clock.now() - startedAtMs;
-      if (exit.code === 0 && ageMs < EARLY_EXIT_MS) this.#goCold();
+      if (exit.code === 0 && ageMs < EARLY_EXIT_MS) this.#disableWarm();
       // Ctrl-C in a terminal also reaches the children; that is not a failed start.
       else if (ageMs < STARTED_MS && exit.signal !== "SIGINT") {
         this.#fail(exit.signal ?? `exit code ${exit.code}`);
@@ -198,7 +198,7 @@ export class Pool<W extends Poolable> {
     });
   }
 
-  #goCold(): void {
+  #disableWarm(): void {
     this.#cold = true;
     this.#retireAll();
     log.warn(

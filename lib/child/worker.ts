@@ -8,10 +8,10 @@
  */
 
 import type { Handler } from "./handler.ts";
+import { stopByLadder, type StopSignal } from "./stop_ladder.ts";
 import { lines } from "../base/lines.ts";
 import { log } from "../base/log.ts";
 import { type Endpoint, MIN_BUFFER_BYTES } from "../base/relay.ts";
-import { settlesWithin } from "../base/settles_within.ts";
 
 /** Where a child's stderr goes: to the server's stderr, line by line to its log, or nowhere. */
 export type StderrMode = "inherit" | "log" | "null";
@@ -27,9 +27,6 @@ export interface WorkerOptions {
   /** The group id it runs as, as its only group. */
   readonly gid?: number;
 }
-
-/** The signals of the stop ladder. */
-export type StopSignal = "SIGTERM" | "SIGKILL";
 
 /** How a child ended. */
 export interface Exit {
@@ -116,20 +113,9 @@ export class Worker implements Endpoint {
     this.#stdout.cancel().catch(() => {});
   }
 
-  /**
-   * The stop ladder: closes stdin and waits, sends SIGTERM and waits, sends SIGKILL. Resolves when
-   * the child has been reaped.
-   *
-   * @param killTimeoutMs How long each wait is, in milliseconds.
-   * @param graceMs The first wait; shorter if the child has already had time since end of input.
-   */
-  async stop(killTimeoutMs: number, graceMs: number = killTimeoutMs): Promise<void> {
-    this.closeWrite();
-    if (await settlesWithin(this.exited, graceMs)) return;
-    this.kill("SIGTERM");
-    if (await settlesWithin(this.exited, killTimeoutMs)) return;
-    this.kill("SIGKILL");
-    await this.exited;
+  /** Ends it by {@linkcode stopByLadder}; resolves when it has been reaped. */
+  stop(killTimeoutMs: number, graceMs?: number): Promise<void> {
+    return stopByLadder(this, killTimeoutMs, graceMs);
   }
 
   /** Sends a signal, unless the child has been reaped. */

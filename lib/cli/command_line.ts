@@ -103,6 +103,14 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       values[key] = given.map((text) => readArgument(option, text, args));
     }
   }
+  const separator = args.includes("--") ? ["--", ...parsed["--"]] : [];
+  const words = [...parsed._, ...separator];
+  for (const arg of args.slice(0, args.length - words.length)) {
+    const [, name] = /^--([^=]+)=/.exec(arg) ?? [];
+    if (name && namesOf(({ argument }) => argument === undefined).includes(name)) {
+      throw new UsageError(`--${name} is a switch and takes no value, got ${JSON.stringify(arg)}`);
+    }
+  }
   for (const arg of unknown) throw new UsageError(`unknown option ${suggest(arg)}`);
   for (const [key, { name, requires }] of ALL_OPTIONS) {
     if (requires && values[key] !== undefined && values[requires] === undefined) {
@@ -112,11 +120,10 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 
   const { help, version, logLevel = "info", logFormat = "text", status, ...server } = values;
   const show = help ? "help" : version ? "version" : undefined;
-  const separator = args.includes("--") ? ["--", ...parsed["--"]] : [];
   const quiet = logLevel === "warn" || logLevel === "error";
   return {
     ...(show && { show }),
-    server: { ...server, handler: readHandler([...parsed._, ...separator], quiet) },
+    server: { ...server, handler: show ? counterHandler() : readHandler(words, quiet) },
     logLevel: logLevel as LogLevel,
     logFormat: logFormat as LogFormat,
     ...(status !== undefined && { status: status as NonNullable<CommandLine["status"]> }),
@@ -147,7 +154,7 @@ function readArgument(option: Option, text: string, args: readonly string[]): un
   const value = text === "" ? undefined : read(option, text);
   if (value !== undefined) return value;
   // The parser never takes a word with a leading dash as an argument. Name it rather than nothing.
-  const at = args.indexOf(`--${option.name}`);
+  const at = args.lastIndexOf(`--${option.name}`);
   const got = text || (at < 0 ? undefined : args[at + 1]);
   throw new UsageError(
     `--${option.name} takes ${domainOf(option)}, got ${got ? JSON.stringify(got) : "nothing"}`,
@@ -230,6 +237,9 @@ export function listOf(words: readonly string[]): string {
 
 /** An unknown option, and the one that was probably meant. */
 function suggest(arg: string): string {
+  if (/^--(allow|deny)-(read|write|net|run|env|sys|ffi|import)\b/.test(arg)) {
+    return `${JSON.stringify(arg)}: it is one of deno's, and goes before main.ts`;
+  }
   const name = arg.replace(/^-+|=.*$/gs, "");
   const nearest: string = closestString(name, namesOf(() => true));
   const isNear = levenshteinDistance(name, nearest) <= Math.ceil(name.length / 3);

@@ -51,13 +51,13 @@ Examples (each after deno run --allow-net --allow-run):
 function entryOf(option: Option): string {
   const { name, short, argument, help, words, repeatable, requires, needs = [] } = option;
   const term = `  ${short ? `-${short}, ` : ""}--${name}${argument ? ` ${argument}` : ""}`;
-  const conditions = [...needs, ...(requires ? [`--${nameOf(requires)}`] : [])].join(" and ");
-  const standard = defaultOf(option);
+  const conditions = [...(requires ? [`--${nameOf(requires)}`] : []), ...needs].join(" and ");
+  const defaultValue = defaultOf(option);
   const text = help +
     (words ? `: ${listOf(words)}` : "") +
     (repeatable ? "; may be repeated" : "") +
     (conditions && `; needs ${conditions}`) +
-    (standard && ` (default ${standard})`.replaceAll(/(?<=\S) /g, NO_BREAK));
+    (defaultValue && ` (default ${defaultValue})`.replaceAll(/(?<=\S) /g, NO_BREAK));
   const lines = text.match(LINES)!.map((line) => line.replaceAll(NO_BREAK, " ").trim());
   if (term.length >= COLUMN) lines.unshift("");
   return term.padEnd(COLUMN) + lines.join(`\n${" ".repeat(COLUMN)}`);

@@ -32,9 +32,10 @@ export function unmapIPv4({ hostname, port }: SocketAddress): SocketAddress {
  *
  * @example
  * ```ts
+ * import { assertEquals } from "@std/assert";
  * import { parseAddress } from "./address.ts";
  *
- * console.log(parseAddress("192.0.2.1")); // Uint8Array(4) [192, 0, 2, 1]
+ * assertEquals(parseAddress("192.0.2.1"), Uint8Array.of(192, 0, 2, 1));
  * ```
  */
 export function parseAddress(text: string): Uint8Array<ArrayBuffer> | undefined {

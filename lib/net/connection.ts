@@ -1,5 +1,5 @@
 /**
- * The client: one accepted connection, over TCP or a Unix socket, as an endpoint of the relay.
+ * The connection: an accepted client, over TCP or a Unix socket, as an endpoint of the relay.
  *
  * It must never use `conn.readable`, which closes the whole socket at end of input and so makes
  * half-close impossible (seen on Deno 2.9). It calls `conn.read()` and `conn.write()` instead.
@@ -20,8 +20,8 @@ import { settlesWithin } from "../base/settles_within.ts";
 export const LINGER_MS = 2_000;
 
 /**
- * How many bytes are still read from a client after its answer, for that to arrive. To read all of
- * them would be free work for strangers.
+ * How many bytes are still read from a client after its last output, so that it arrives. Without a
+ * bound, clients that are refused would consume the processor.
  */
 const MAX_DISCARDED_BYTES = 64 * 1024;
 

@@ -43,7 +43,7 @@ export class Tls {
    *
    * @throws A file cannot be read or is not valid; the old certificate stays in use.
    */
-  renew(): void {
+  reload(): void {
     const old = this.#listener;
     this.#listener = listen(this.#files);
     this.#pairing.finally(() => old.close());

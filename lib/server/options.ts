@@ -231,7 +231,7 @@ export interface Option {
   readonly defaultText?: string;
   /** The range of a number; of a duration, in milliseconds. */
   readonly range?: Range;
-  /** The words it can be. */
+  /** Its allowed values. */
   readonly words?: readonly string[];
   /** Whether it may be given several times. */
   readonly repeatable?: boolean;
@@ -281,21 +281,21 @@ const LISTENING = {
   unix: {
     name: "unix",
     argument: "FILE",
-    needs: ["--allow-read", "--allow-write"],
+    needs: ["Deno's --allow-read", "--allow-write"],
     help: "listen on this Unix socket as well",
   },
   cert: {
     name: "cert",
     argument: "FILE",
     requires: "key",
-    needs: ["--allow-read"],
+    needs: ["Deno's --allow-read"],
     help: "speak TLS with this certificate chain, in PEM",
   },
   key: {
     name: "key",
     argument: "FILE",
     requires: "cert",
-    needs: ["--allow-read"],
+    needs: ["Deno's --allow-read"],
     help: "private key of the certificate, in PEM",
   },
   acceptProxy: {
@@ -327,7 +327,7 @@ const ADMISSION = {
     argument: "SECONDS",
     default: 10_000,
     range: LIMIT,
-    help: "how long they wait",
+    help: "how long a connection waits for a slot",
   },
   maxPerSource: {
     name: "max-per-source",
@@ -340,7 +340,8 @@ const ADMISSION = {
     name: "rate-per-source",
     argument: "N[/SECONDS]",
     default: { count: 0, periodMs: 1000 },
-    help: "new connections of one source: N at once, N more every SECONDS (1); 0 is no limit",
+    help:
+      "new connections of one source: N at once, and N more every SECONDS, or second; 0 is no limit",
   },
   allow: {
     name: "allow",
@@ -398,7 +399,7 @@ const TIMEOUTS = {
     argument: "SECONDS",
     default: 5_000,
     range: DURATION,
-    help: "from end of input to SIGTERM, and on to SIGKILL",
+    help: "wait after end of input, and again after SIGTERM",
   },
   drainTimeoutMs: {
     name: "drain-timeout",
@@ -422,7 +423,7 @@ const CHILDREN = {
     argument: "N",
     default: 0,
     range: [0, 2],
-    help: "PROXY header they read first: 1 is text, 2 is binary, 0 sends none",
+    help: "PROXY header that a child reads first: 1 is text, 2 is binary, 0 sends none",
   },
   uid: {
     name: "uid",
@@ -431,7 +432,7 @@ const CHILDREN = {
     range: ID,
     requires: "gid",
     needs: ["root"],
-    help: "user id they run as",
+    help: "user id that children run as",
   },
   gid: {
     name: "gid",
@@ -439,14 +440,14 @@ const CHILDREN = {
     defaultText: "the server's",
     range: ID,
     needs: ["root"],
-    help: "group id they run as",
+    help: "group id that children run as",
   },
   stderr: {
     name: "stderr",
     argument: "WORD",
     default: "inherit",
     words: ["inherit", "log", "null"],
-    help: "where their stderr goes",
+    help: "where the children's stderr goes",
   },
 } as const satisfies Table;
 

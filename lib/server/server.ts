@@ -1,8 +1,8 @@
 /**
  * The server: its listeners, the accept loops, the set of sessions, and an orderly shutdown.
  *
- * It never waits for a client or a child in the accept loop: each connection is handled beside the
- * others, and accepting goes on.
+ * It never waits for a client or a child in the accept loop: each connection is handled
+ * concurrently with the others.
  *
  * @module
  */
@@ -28,12 +28,17 @@ import { resolveSettings, type Settings } from "./settings.ts";
  *
  * @example Serve until told to stop
  * ```ts
+ * import { assert } from "@std/assert";
  * import { commandHandler, Server } from "@spawnd/spawnd";
  *
- * const server = await Server.listen({ handler: commandHandler("cat"), port: 0 });
+ * const server = await Server.listen({
+ *   handler: commandHandler("cat"),
+ *   hostname: "127.0.0.1",
+ *   port: 0,
+ * });
  * console.log(`echoing on port ${server.addr.port}`);
  * setTimeout(() => server.shutdown(), 100); // a program does this at a signal
- * console.log(await server.finished); // true: no connection was cut
+ * assert(await server.finished); // no connection was cut
  * ```
  */
 export class Server implements AsyncDisposable {
@@ -54,6 +59,7 @@ export class Server implements AsyncDisposable {
   readonly #killed = Promise.withResolvers<void>();
   #accepting: Promise<unknown> = Promise.resolve();
   #closing = false;
+  #reloading = new AbortController();
   /** Connections that were cut before they had a session. */
   #cancelled = 0;
 
@@ -174,19 +180,21 @@ export class Server implements AsyncDisposable {
    * TLS files again. What cannot be started or read is logged, and what runs stays. Does nothing
    * during shutdown.
    */
-  async refresh(): Promise<void> {
+  async reload(): Promise<void> {
     if (this.#closing) return;
+    this.#reloading.abort(); // a later reload, or a shutdown, ends the check of an earlier one
+    const { signal } = this.#reloading = new AbortController();
     let isReloaded = true;
     try {
-      await this.#children.check();
-      if (this.#closing) return;
+      await this.#children.check(signal);
       this.#children.refresh();
     } catch (error) {
+      if (signal.aborted) return;
       isReloaded = false;
       log.error("cannot reload the handler: the warm children stay", { error: messageOf(error) });
     }
     try {
-      this.#tls?.renew();
+      this.#tls?.reload();
     } catch (error) {
       isReloaded = false;
       log.error("cannot renew the certificate: the old one stays", { error: messageOf(error) });
@@ -202,6 +210,7 @@ export class Server implements AsyncDisposable {
   shutdown(): Promise<boolean> {
     if (!this.#closing) {
       this.#closing = true;
+      this.#reloading.abort();
       for (const listener of this.#listeners) listener.close();
       this.#intake.drain();
       this.#drain().then(this.#finish.resolve);

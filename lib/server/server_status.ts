@@ -5,7 +5,7 @@
  */
 
 import type { RefusalReason } from "../admission/intake.ts";
-import type { StopSignal } from "../child/worker.ts";
+import type { StopSignal } from "../child/stop_ladder.ts";
 
 /** A server's numbers at one moment. */
 export interface ServerStatus {

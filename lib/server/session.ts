@@ -4,7 +4,7 @@
  *
  * It joins the two by two pumps and decides when the connection is over. However that comes about,
  * the same steps follow in the same order: the stop ladder for the child, a short linger for the
- * client, both closed, one record. No behaviour of a client or a child is an exception here.
+ * client, both closed, one record. That holds whatever the client or the child does.
  *
  * @module
  */
@@ -100,7 +100,7 @@ export class Session {
   readonly outbound: Flow = new Flow();
 
   readonly #options: SessionOptions;
-  readonly #over = Promise.withResolvers<void>();
+  readonly #decided = Promise.withResolvers<void>();
   #worker: Worker;
   #reason: EndReason | undefined;
   #inputEnded = false;
@@ -112,7 +112,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#worker = this.#adopt(options.worker);
+    this.#worker = this.#attach(options.worker);
     const { acceptedAtMs, observer } = options;
     this.outbound.onFirst = () => observer.answered((performance.now() - acceptedAtMs) / 1000);
   }
@@ -151,7 +151,7 @@ export class Session {
   /** Ends the session; the first reason counts. */
   stop(reason: EndReason): void {
     this.#reason ??= reason;
-    this.#over.resolve();
+    this.#decided.resolve();
   }
 
   /** Whether the server cut it, or Ctrl-C did, which a terminal sends to the children too. */
@@ -162,7 +162,7 @@ export class Session {
   }
 
   /**
-   * Looks whether the client is still there, if nothing else would show it: while the child takes no
+   * Checks whether the client is still there, if nothing else would show it: while the child takes no
    * input, the client is not read, and a child that says nothing does not write to it either.
    */
   probe(): void {
@@ -177,8 +177,8 @@ export class Session {
     const { id, client, warm, observer, timeouts: { killTimeoutMs } } = this.#options;
     const child = warm ? new Handover(this.#worker, (dead) => this.#replace(dead)) : this.#worker;
 
-    const input = this.#carryInput(child);
-    const output = this.#carryOutput(child);
+    const input = this.#relayInput(child);
+    const output = this.#relayOutput(child);
     log.info("open", {
       id,
       client: client.name,
@@ -187,7 +187,7 @@ export class Session {
     });
     this.#checkDeadline();
 
-    await this.#over.promise;
+    await this.#decided.promise;
     const worker = this.#worker;
     if (this.#reason === "client-reset" || this.#reason === "killed") {
       client.close();
@@ -215,7 +215,7 @@ export class Session {
   }
 
   /** Takes over a worker that was started for this connection or is handed to it. */
-  #adopt(worker: Worker): Worker {
+  #attach(worker: Worker): Worker {
     worker.connectionId = this.#options.id;
     worker.exited.then(() => {
       if (worker === this.#worker) this.#limitSilence();
@@ -228,7 +228,7 @@ export class Session {
     const { id, replace } = this.#options;
     if (this.#reason !== undefined) return undefined;
     try {
-      this.#worker = this.#adopt(replace());
+      this.#worker = this.#attach(replace());
     } catch (error) {
       log.warn("a warm child was dead, and cannot be replaced", { id, error: String(error) });
       return undefined;
@@ -239,7 +239,7 @@ export class Session {
   }
 
   /** Client to child. Input that the child no longer takes is still read, and dropped. */
-  async #carryInput(child: Endpoint): Promise<void> {
+  async #relayInput(child: Endpoint): Promise<void> {
     const { client, preamble } = this.#options;
     if (preamble) await child.write(preamble).catch(() => {}); // the pump will fail too
     let end = await pump(client, child, this.inbound);
@@ -254,7 +254,7 @@ export class Session {
   }
 
   /** Child to client. */
-  async #carryOutput(child: Endpoint): Promise<void> {
+  async #relayOutput(child: Endpoint): Promise<void> {
     const end = await pump(child, this.#options.client, this.outbound);
     this.#outputEnded = true;
     if (end === "sink-failed") return this.#clientFailed(this.outbound.error);

@@ -15,7 +15,7 @@ export interface HistoryValues {
 }
 
 /** How many values of each kind are kept: five minutes. */
-export const LONGEST_HISTORY = 300;
+export const MAX_HISTORY = 300;
 
 /** Keeps the samples it is given once a second. */
 export class History {
@@ -40,7 +40,7 @@ export class History {
     this.#accepted.push(accepted - this.#acceptedBefore);
     this.#firstByteMs.push(median === undefined ? null : median * 1000);
     for (const values of [this.#active, this.#accepted, this.#firstByteMs]) {
-      if (values.length > LONGEST_HISTORY) values.shift();
+      if (values.length > MAX_HISTORY) values.shift();
     }
     this.#acceptedBefore = accepted;
     this.#answered = [];

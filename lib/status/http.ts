@@ -107,12 +107,14 @@ export class HttpServer {
   }
 
   /** The response to a head, and whether its body is left out. */
-  async #respond(head: string | undefined): Promise<HttpResponse & { readonly isHead?: boolean }> {
+  async #respond(
+    head: string | undefined,
+  ): Promise<HttpResponse & { readonly omitBody?: boolean }> {
     if (head === undefined) return refusal(431);
     const request = parseRequest(head);
     if (request === undefined) return refusal(400);
     try {
-      return { ...await this.#answer(request), isHead: request.method === "HEAD" };
+      return { ...await this.#answer(request), omitBody: request.method === "HEAD" };
     } catch (error) {
       log.error("internal error", { error: String(error) });
       return refusal(500);
@@ -152,7 +154,7 @@ export function parseRequest(head: string): HttpRequest | undefined {
 }
 
 function encode(
-  { status, headers, body, isHead }: HttpResponse & { readonly isHead?: boolean },
+  { status, headers, body, omitBody }: HttpResponse & { readonly omitBody?: boolean },
 ): Uint8Array<ArrayBuffer> {
   const content = new TextEncoder().encode(body);
   const lines = [
@@ -162,8 +164,8 @@ function encode(
     "connection: close",
   ];
   const head = new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`);
-  const bytes = new Uint8Array(head.length + (isHead ? 0 : content.length));
+  const bytes = new Uint8Array(head.length + (omitBody ? 0 : content.length));
   bytes.set(head);
-  if (!isHead) bytes.set(content, head.length);
+  if (!omitBody) bytes.set(content, head.length);
   return bytes;
 }

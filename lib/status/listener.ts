@@ -10,16 +10,18 @@
  *
  * @example
  * ```ts
+ * import { assertEquals } from "@std/assert";
  * import { commandHandler, Server } from "@spawnd/spawnd";
  * import { StatusListener } from "@spawnd/spawnd/status";
  *
  * await using status = StatusListener.listen({ hostname: "127.0.0.1", port: 0 });
  * await using server = await Server.listen(
- *   { handler: commandHandler("cat"), port: 0 },
+ *   { handler: commandHandler("cat"), hostname: "127.0.0.1", port: 0 },
  *   { observer: status.observer },
  * );
  * status.attach(server);
- * console.log(await (await fetch(new URL("readyz", status.url))).text()); // ready
+ * const response = await fetch(new URL("readyz", status.url));
+ * assertEquals(await response.text(), "ready\n");
  * ```
  *
  * @module

@@ -30,7 +30,7 @@ th:nth-child(2), td:nth-child(2), th:nth-child(4), td:nth-child(4) { text-align:
 
 const SCRIPT = `
 const $ = (id) => document.getElementById(id);
-const MOST_ROWS = 500;
+const MAX_ROWS = 500;
 const count = new Intl.NumberFormat("en");
 const bytes = (n) => {
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -52,10 +52,10 @@ function fill(list, facts) {
 }
 
 function plot(name, values, unit) {
-  const most = Math.max(1, ...values.filter((value) => value !== null));
-  const bars = values.map((value, i) => value ? "M" + (300.5 - values.length + i) + " 40V" + (40 - 38 * value / most) : "");
+  const max = Math.max(1, ...values.filter((value) => value !== null));
+  const bars = values.map((value, i) => value ? "M" + (300.5 - values.length + i) + " 40V" + (40 - 38 * value / max) : "");
   $(name).querySelector("path").setAttribute("d", bars.join(""));
-  $(name).querySelector("output").textContent = "up to " + (most < 10 ? +most.toFixed(1) : count.format(Math.round(most))) + unit;
+  $(name).querySelector("output").textContent = "up to " + (max < 10 ? +max.toFixed(1) : count.format(Math.round(max))) + unit;
 }
 
 function show(status) {
@@ -80,8 +80,8 @@ function show(status) {
   plot("accepted", history.accepted, " a second");
   plot("first", history.firstByteMs, " ms");
   $("none").hidden = connections.length > 0;
-  $("more").textContent = connections.length > MOST_ROWS ? "and " + count.format(connections.length - MOST_ROWS) + " more in status.json" : "";
-  $("connections").replaceChildren(...connections.slice(0, MOST_ROWS).map((c) => {
+  $("more").textContent = connections.length > MAX_ROWS ? "and " + count.format(connections.length - MAX_ROWS) + " more in status.json" : "";
+  $("connections").replaceChildren(...connections.slice(0, MAX_ROWS).map((c) => {
     const tr = document.createElement("tr");
     for (const text of [c.id, c.client, c.pid, c.start, span(c.seconds), bytes(c.bytesIn), bytes(c.bytesOut), span(c.idleSeconds)]) {
       tr.insertCell().textContent = text;
