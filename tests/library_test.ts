@@ -4,7 +4,7 @@ import { OPTIONS, type ServerOptions } from "../lib/server/options.ts";
 import { StatusListener } from "../lib/status/listener.ts";
 import { childrenOf, isAlive } from "./_processes.ts";
 import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
-import { until } from "./_waiting.ts";
+import { until, within } from "./_waiting.ts";
 
 Deno.test("a server can be had in one statement and is gone after its block", async () => {
   let children: number[];
@@ -134,6 +134,24 @@ Deno.test("a signal ends a start, and shuts down a server that listens", async (
   const server = await Server.listen(listen, { signal: stopping.signal });
   stopping.abort();
   assertEquals(await server.finished, true);
+});
+
+Deno.test("a signal at any moment of a start is not lost", async () => {
+  const folder = await Deno.makeTempDir();
+  // Stale socket files, for which the start has to wait after it listens on its port.
+  const script = `
+    for (let i = 0; i < 30; i++) Deno.listen({ transport: "unix", path: "${folder}/" + i });
+    Deno.kill(Deno.pid, "SIGKILL");`;
+  await new Deno.Command(Deno.execPath(), { args: ["eval", script] }).output();
+  for (let i = 0; i < 30; i++) {
+    const stopping = new AbortController();
+    const options = { hostname: "127.0.0.1", port: 0, unix: `${folder}/${i}` };
+    const { signal } = stopping;
+    const starting = Server.listen({ handler: commandHandler("cat"), ...options }, { signal });
+    setTimeout(() => stopping.abort(), i / 3);
+    await within("the end", starting.then((server) => server.finished, () => true));
+  }
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("kill() cuts a connection at once, and says so", async () => {

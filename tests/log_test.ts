@@ -60,11 +60,25 @@ async function loggedBy(body: string): Promise<(string | undefined)[]> {
   return text(stderr).trim().split("\n").map((line) => line.split(" ").at(-1));
 }
 
-Deno.test("a line is written after a moment, a warning at once with all lines before it", async () => {
-  const warned = `log.info("first"); log.warn("second"); log.info("too-late");`;
-  assertEquals(await loggedBy(warned), ["first", "second"]);
-  const waited = `log.info("in-time"); await new Promise((resolve) => setTimeout(resolve, 100));`;
-  assertEquals(await loggedBy(waited), ["in-time"]);
+Deno.test("lines are written in order, a moment later", async () => {
+  const pause = "await new Promise((resolve) => setTimeout(resolve, 100));";
+  const lines = `log.info("first"); log.warn("second"); log.info("third"); ${pause}`;
+  assertEquals(await loggedBy(lines), ["first", "second", "third"]);
+  assertEquals(await loggedBy(`log.info("in-time"); ${pause}`), ["in-time"]);
+});
+
+Deno.test("a JSON line has nothing in it that ends or reorders a line", async () => {
+  const program = `
+    import { configureLog, flushLog, log } from "${new URL("../lib/base/log.ts", import.meta.url)}";
+    configureLog({ level: "info", format: "json", color: false });
+    log.info("stderr", { line: "a\\u2028b\\u2029c\\u202ed\\u{e0001}é\\ud800" });
+    await flushLog(5000);`;
+  const { stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--config=deno.json", program],
+    cwd: new URL("../", import.meta.url),
+  }).output();
+  assertMatch(text(stderr), /^[^\p{C}\p{Zl}\p{Zp}]+\n$/u);
+  assertEquals(JSON.parse(text(stderr)).line, "a\u2028b\u2029c\u202ed\u{e0001}é\ud800");
 });
 
 Deno.test("JSON lines carry the same facts as values", async () => {

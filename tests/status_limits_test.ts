@@ -78,11 +78,48 @@ Deno.test("a request is read as far as it matters", () => {
   assertEquals(parseRequest(`GET /metrics?x=1 HTTP/1.1\r\n${host}\r\nAccept: */*`), {
     ...{ method: "GET", path: "/metrics", hostname: "localhost" },
   });
-  assertEquals(parseRequest("GET /a/../readyz HTTP/1.0")?.path, "/readyz");
+  assertEquals(parseRequest("GET /a/../readyz HTTP/1.0")?.path, "/a/../readyz");
+  for (const path of ["//localhost/status.json", "/\\localhost/", "/@localhost/"]) {
+    assertEquals(parseRequest(`GET ${path} HTTP/1.1\r\nHost: evil.example`), {
+      ...{ method: "GET", path, hostname: "evil.example" },
+    });
+  }
+  assertEquals(parseRequest(`GET http://evil@localhost/ HTTP/1.1\r\n${host}`), undefined);
   assertEquals(parseRequest("GET http://[::1]:80/x HTTP/1.1\r\nHost: [::1]:80"), {
     ...{ method: "GET", path: "/x", hostname: "[::1]" },
   });
   assertEquals(parseRequest(`OPTIONS * HTTP/1.1\r\n${host}`), undefined);
+});
+
+Deno.test("the status answers while idle connections to it keep coming", async () => {
+  await using spawnd = await Spawnd.start("--status", "0", "--", "cat");
+  const url = await spawnd.statusUrl();
+  const idle: Deno.Conn[] = [];
+  for (let round = 0; round < 10; round++) {
+    idle.push(...await Promise.all(Array.from({ length: 50 }, () => connect(Number(url.port)))));
+    assertEquals(await (await fetch(new URL("readyz", url))).text(), "ready\n");
+  }
+  for (const conn of idle) conn.close();
+});
+
+Deno.test("a server that could not start a child just now is not ready", async () => {
+  const program = await Deno.makeTempFile();
+  await Deno.writeTextFile(program, "#!/bin/sh\nexec cat\n");
+  await Deno.chmod(program, 0o755);
+  await using spawnd = await Spawnd.start("--status", "0", "--", program);
+  const url = new URL("readyz", await spawnd.statusUrl());
+  const code = async () => {
+    const response = await fetch(url);
+    await response.text();
+    return response.status;
+  };
+  assertEquals(await code(), 200);
+  await Deno.rename(program, `${program}.away`);
+  await ask(spawnd.port, "").catch(() => {});
+  assertEquals(await code(), 503);
+  await Deno.rename(`${program}.away`, program);
+  await until("it to be ready again", async () => await code() === 200);
+  await Deno.remove(program);
 });
 
 Deno.test("a server whose places are all taken by handshakes is not ready", async () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
-import { until } from "./_waiting.ts";
+import { until, within } from "./_waiting.ts";
 
 const PERMISSIONS = ["--allow-net", "--allow-run", "--allow-read", "--allow-write"];
 
@@ -166,5 +166,26 @@ Deno.test("when TCP has taken the last place, a Unix client is held, not refused
     second.close();
     assertEquals(await answer, "held");
     assertEquals(spawnd.records({ message: "refused" }), []);
+  });
+});
+
+Deno.test("20,000 Unix clients leave no memory behind", async () => {
+  await withPath(async (path) => {
+    const small = "--v8-flags=--max-old-space-size=32"; // the server would stop with what they leave
+    await using spawnd = await Spawnd.startWith(
+      [small, ...PERMISSIONS],
+      ...["--unix", path, "--max-connections", "1", "--queue", "0", "--log-level", "error"],
+      ...["--", "cat"],
+    );
+    using served = await spawnd.connect();
+    await send(served, "x");
+    await receive(served, 1);
+    let next = 0;
+    const client = async () => {
+      while (next++ < 20_000) assertEquals(await askAt(path, ""), "");
+    };
+    await within("20,000 clients", Promise.all(Array.from({ length: 8 }, client)), 60_000);
+    await send(served, "y");
+    assertEquals(text(await within("an answer", receive(served, 1))), "y");
   });
 });

@@ -191,13 +191,16 @@ export class Intake {
   /** Bounds a handshake in time; resolves to what went wrong, if anything did. */
   async #withTimeout(client: Connection, handshake: Promise<unknown>): Promise<string | undefined> {
     let error: string | undefined;
+    const aborted = Promise.withResolvers<void>();
     const abort = (why: string) => {
       error = why;
       client.close();
+      aborted.resolve(); // whatever the handshake still waits for
     };
     const timer = setTimeout(abort, this.#options.handshakeTimeoutMs, "it took too long");
     this.#handshakes.add(abort);
-    await handshake.catch((reason) => error ??= messageOf(reason));
+    const settled = handshake.catch((reason) => error ??= messageOf(reason));
+    await Promise.race([settled, aborted.promise]);
     this.#handshakes.delete(abort);
     clearTimeout(timer);
     return error;

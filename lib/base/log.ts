@@ -66,7 +66,7 @@ let writer: LineWriter<LogRecord> | undefined;
  */
 export function configureLog({ level, format, color }: LogOptions): void {
   const formatter = format === "json"
-    ? getJsonLinesFormatter({ properties: "flatten" })
+    ? escaped(getJsonLinesFormatter({ properties: "flatten" }))
     : (color ? getAnsiColorFormatter : getTextFormatter)({
       timestamp: "rfc3339",
       level: (level) => (level === "warning" ? "warn" : level).padEnd(5),
@@ -121,7 +121,21 @@ function queuedSink(formatter: (record: LogRecord) => string): Sink {
 /** What one child says must not displace the records of other connections. */
 function importanceOf({ level, rawMessage }: LogRecord): "low" | "normal" | "high" {
   if (level === "debug" || rawMessage === "stderr") return "low";
-  return level === "info" ? "normal" : "high";
+  return level === "info" && rawMessage !== "status" ? "normal" : "high"; // status was asked for
+}
+
+/** The same lines, with what JSON leaves raw escaped: line separators, and what reorders text. */
+function escaped(format: (record: LogRecord) => string): (record: LogRecord) => string {
+  return (record) => {
+    const line = format(record);
+    if (/^[ -~]*\n?$/.test(line)) return line;
+    return line.replace(
+      /(?!\n$)[\p{C}\p{Zl}\p{Zp}]/gu,
+      (character) =>
+        character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+          .join(""),
+    );
+  };
 }
 
 /** The rate limiter's key: warnings with the same message and reason are of one kind. */

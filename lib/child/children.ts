@@ -32,6 +32,9 @@ export interface ChildrenOptions {
   readonly observer: Observer;
 }
 
+/** How long a failed start counts as a sign that the next one fails too, in milliseconds. */
+const FAILING_MS = 1_000;
+
 /** All child processes of a server. */
 export class Children {
   /** Children started. */
@@ -44,6 +47,7 @@ export class Children {
   readonly #options: ChildrenOptions;
   readonly #identity: { uid?: number; gid?: number };
   readonly #running = new Set<Worker>();
+  #failedAtMs = -Infinity;
   readonly #pool: Pool<Worker>;
 
   constructor(options: ChildrenOptions) {
@@ -51,6 +55,11 @@ export class Children {
     this.#options = options;
     this.#identity = { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
     this.#pool = new Pool({ size, killTimeoutMs, spawn: () => this.#spawn(UNSET_VARIABLES) });
+  }
+
+  /** Whether a child could not be started just now: the next client may not get one either. */
+  get isFailing(): boolean {
+    return performance.now() - this.#failedAtMs < FAILING_MS;
   }
 
   /** How many children are warm. */
@@ -123,6 +132,7 @@ export class Children {
       worker = new Worker(handler, { stderr, env, ...this.#identity });
     } catch (error) {
       this.unspawned++;
+      this.#failedAtMs = performance.now();
       throw error;
     }
     this.spawned++;

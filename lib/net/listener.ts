@@ -60,15 +60,14 @@ export class Listener {
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
 
   #isPaused = false;
-  /** Rejects when it is closed, for a socket that is left open. */
-  readonly #closed = Promise.withResolvers<never>();
+  /** Rejects the pending accept, for a socket that is left open. */
+  #cancelAccept: (() => void) | undefined;
   /** The device and inode of the socket file, by which it is told from another one at its path. */
   readonly #file: string | undefined;
 
   private constructor(socket: Socket, file?: string) {
     this.#socket = socket;
     this.#file = file;
-    this.#closed.promise.catch(() => {}); // where nothing waits for it
     this.addr = socket.addr as Deno.NetAddr | Deno.UnixAddr;
     this.name = "path" in this.addr ? `unix:${this.addr.path}` : formatSocketAddress(this.addr);
   }
@@ -128,7 +127,7 @@ export class Listener {
       try {
         const accepting = this.#file === undefined
           ? this.#socket.accept()
-          : Promise.race([this.#socket.accept(), this.#closed.promise]);
+          : this.#acceptOrCancel(this.#socket);
         if (this.#closeTimer && !await settlesAtOnce(accepting)) this.closeNow();
         return new Connection(await accepting);
       } catch (error) {
@@ -147,6 +146,14 @@ export class Listener {
         this.#isPaused = false;
       }
     }
+  }
+
+  /** Accepts as the socket does, until the listener is closed, even if the socket is not. */
+  #acceptOrCancel(socket: Socket): Promise<Deno.Conn> {
+    return new Promise((resolve, reject) => {
+      this.#cancelAccept = () => reject(new Deno.errors.BadResource("Listener has been closed"));
+      socket.accept().then(resolve, reject);
+    });
   }
 
   /**
@@ -170,7 +177,7 @@ export class Listener {
     const file = identityOf((this.addr as Deno.UnixAddr).path);
     if (file === undefined || file === this.#file) socket?.close();
     else socket?.unref();
-    this.#closed.reject(new Deno.errors.BadResource("Listener has been closed"));
+    this.#cancelAccept?.();
   }
 }
 

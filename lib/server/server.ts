@@ -7,7 +7,7 @@
  * @module
  */
 
-import { Intake } from "../admission/intake.ts";
+import { Intake, type IntakeOptions } from "../admission/intake.ts";
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
@@ -66,7 +66,7 @@ export class Server implements AsyncDisposable {
   private constructor(
     options: Settings,
     listeners: readonly Listener[],
-    rules: Rules,
+    rules: Pick<IntakeOptions, "acceptProxy" | "allow" | "deny">,
     tls: Tls | undefined,
     children: Children,
     observer: Observer,
@@ -171,7 +171,7 @@ export class Server implements AsyncDisposable {
 
   /** Whether a client that connects now would be served or queued. */
   get isReady(): boolean {
-    return !this.#closing && this.#intake.hasCapacity &&
+    return !this.#closing && this.#intake.hasCapacity && !this.#children.isFailing &&
       this.#listeners.every(({ isAccepting }) => isAccepting);
   }
 
@@ -235,6 +235,7 @@ export class Server implements AsyncDisposable {
   #start(signal?: AbortSignal): void {
     this.#children.start();
     const stop = () => this.shutdown();
+    if (signal?.aborted) stop(); // while it began to listen
     signal?.addEventListener("abort", stop);
     this.finished.then(() => signal?.removeEventListener("abort", stop));
     this.#accepting = Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
@@ -295,11 +296,4 @@ function openTls({ hostname, port, cert, key }: Settings): Tls | undefined {
   } catch (error) {
     throw new ListenError(formatSocketAddress({ hostname, port }), messageOf(error));
   }
-}
-
-/** A server's address rules, parsed. */
-interface Rules {
-  readonly acceptProxy: Networks;
-  readonly allow: Networks;
-  readonly deny: Networks;
 }

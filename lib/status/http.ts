@@ -9,7 +9,7 @@
  * @module
  */
 
-import { isTurnDue, nextTurn } from "../base/event_loop.ts";
+import { nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import type { Connection } from "../net/connection.ts";
@@ -31,7 +31,7 @@ export interface HttpResponse {
   readonly body: string;
 }
 
-/** How many connections there are at once. A further one takes the place of the oldest. */
+/** How many connections there are at once. A further one takes the place of an idle one. */
 export const MAX_CONNECTIONS = 16;
 /** The most that is read of a request. */
 const MAX_REQUEST_BYTES = 8 * 1024;
@@ -57,6 +57,8 @@ export class HttpServer {
   readonly #answer: (request: HttpRequest) => HttpResponse | Promise<HttpResponse>;
   /** Oldest first. */
   readonly #connections = new Map<Connection, Promise<void>>();
+  /** Those whose request has arrived. */
+  readonly #answering = new WeakSet<Connection>();
   readonly #serving: Promise<void>;
 
   /** @param answer Gives the response; what it throws is logged, and answered with 500. */
@@ -81,20 +83,26 @@ export class HttpServer {
     for (;;) {
       const connection = await this.#listener.accept();
       if (connection === undefined) return;
-      if (this.#connections.size >= MAX_CONNECTIONS) {
-        const [oldest] = this.#connections.keys();
-        oldest!.close();
-        this.#connections.delete(oldest!);
-      }
+      if (this.#connections.size >= MAX_CONNECTIONS) this.#evict();
       this.#connections.set(connection, this.#serve(connection));
-      if (isTurnDue()) await nextTurn();
+      await nextTurn(); // so that a request that is there is read before the next connection
     }
+  }
+
+  /** Closes the oldest connection without a request; the oldest of all if each has one. */
+  #evict(): void {
+    const connections = [...this.#connections.keys()];
+    const evicted = connections.find((connection) => !this.#answering.has(connection)) ??
+      connections[0]!;
+    evicted.close();
+    this.#connections.delete(evicted);
   }
 
   async #serve(connection: Connection): Promise<void> {
     try {
       const reading = readHead(connection);
       if (!await settlesWithin(reading, REQUEST_TIMEOUT_MS)) return;
+      this.#answering.add(connection);
       const response = await this.#respond(await reading);
       await connection.closeAfter(encode(response), RESPONSE_TIMEOUT_MS);
     } catch (error) {
@@ -148,9 +156,11 @@ export function parseRequest(head: string): HttpRequest | undefined {
   const hosts = fields.filter((field) => /^host:/i.test(field));
   const host = hosts[0]?.slice("host:".length).trim() ?? "";
   if (hosts.length > 1 || !/^[\w.:[\]-]*$/.test(host)) return;
-  const url = URL.parse(target!, `http://${host || "unknown"}`);
-  if (url === null || !/^[/h]/.test(target!)) return;
-  return { method, path: url.pathname, hostname: url.hostname };
+  // The host is the one that the client named as such: "//localhost/" is a path, not an address.
+  const [, origin = host, path = target!] = /^http:\/\/([^/]+)(\/.*)$/.exec(target!) ?? [];
+  const { hostname } = URL.parse(`http://${origin || "unknown"}`) ?? {};
+  if (hostname === undefined || origin.includes("@") || !path.startsWith("/")) return;
+  return { method, path: path.replace(/\?.*/, ""), hostname };
 }
 
 function encode(
