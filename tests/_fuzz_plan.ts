@@ -107,7 +107,10 @@ export function planRound(seed: number, round: number): Plan {
   const sendProxy = random.pick([0, 0, 1, 2] as const);
   const refusal = random.pick(["", "try later\r\n"]);
   const signals = planSignals(random);
-  const limits = planLimits(random, !endsWithInput);
+  // A client that closes behind input which a stopped child does not take looks half-closed: only a
+  // timeout ends that.
+  const isStopping = signals.some(({ signal, continueMs }) => signal === "SIGSTOP" && !continueMs);
+  const limits = planLimits(random, !endsWithInput || isStopping);
   const stopMs = random.chance(0.15) ? random.integer(200, ARRIVALS_MS) : undefined;
   const count = isDeno ? random.integer(10, 25) : random.integer(15, 45);
   const context = { tls, unix, acceptProxy };
