@@ -11,7 +11,6 @@ import { ListenError } from "./lib/net/listener.ts";
 import { LineWriter } from "./lib/base/line_writer.ts";
 import { configureLog, flushLog, log } from "./lib/base/log.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
-import { usage } from "./lib/cli/usage.ts";
 import { Server } from "./lib/server/server.ts";
 import { nonZero } from "./lib/server/server_status.ts";
 import { resolveSettings } from "./lib/server/settings.ts";
@@ -37,6 +36,7 @@ class StartError extends Error {}
 async function main(args: readonly string[]): Promise<number> {
   const commandLine = parseCommandLine(args);
   if (commandLine.show !== undefined) {
+    const { usage } = await import("./lib/cli/usage.ts");
     console.log(commandLine.show === "help" ? usage().trimEnd() : `spawnd ${config.version}`);
     return 0;
   }

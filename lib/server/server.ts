@@ -16,7 +16,7 @@ import { settlesWithin } from "../base/settles_within.ts";
 import { Children } from "../child/children.ts";
 import { formatSocketAddress, Networks } from "../net/address.ts";
 import { Listener, ListenError } from "../net/listener.ts";
-import { Tls } from "../net/tls.ts";
+import type { Tls } from "../net/tls.ts";
 import type { ListenOptions, ServerOptions } from "./options.ts";
 import { nonZero, type ServerStatus } from "./server_status.ts";
 import type { ConnectionStatus } from "./session.ts";
@@ -112,7 +112,7 @@ export class Server implements AsyncDisposable {
     let tls;
     try {
       if (unix !== undefined) listeners.push(await Listener.unix(unix));
-      tls = openTls(settings);
+      tls = await openTls(settings);
       const server = new Server(settings, listeners, rules, tls, children, observer);
       server.#start(signal);
       log.info("listening", { address: server.addresses.join(" "), handler: handler.name, warm });
@@ -289,8 +289,9 @@ export class Server implements AsyncDisposable {
   }
 }
 
-function openTls({ hostname, port, cert, key }: Settings): Tls | undefined {
+async function openTls({ hostname, port, cert, key }: Settings): Promise<Tls | undefined> {
   if (cert === undefined || key === undefined) return undefined;
+  const { Tls } = await import("../net/tls.ts");
   try {
     return new Tls({ cert, key });
   } catch (error) {
