@@ -61,8 +61,10 @@ testWith(
     }
     assertEquals((await get("/missing")).status, 404);
     await until("three records", () => spawnd.records({ message: "end" }).length === 3);
+    // A client that has read as much as was announced may close before the child has.
     for (const { exit, reason } of spawnd.records({ message: "end" })) {
-      assertEquals([exit, reason], [0, "child-closed"]);
+      assertEquals(exit, 0);
+      assertMatch(`${reason}`, /^(child|client)-closed$/);
     }
     await Deno.remove(folder, { recursive: true });
   },
