@@ -100,8 +100,8 @@ async function startStatus({ status }: CommandLine): Promise<StatusListener | un
 
 /** Logs the numbers of a server on one line. */
 function logStatus(server: Server): void {
-  const { refused, killed, ...numbers } = server.status();
-  log.info("status", { ...numbers, ...nonZero(refused), ...nonZero(killed) });
+  const { refused, ended, exits: _, killed, limits: __, ...numbers } = server.status();
+  log.info("status", { ...numbers, ...nonZero(refused), ...nonZero(ended), ...nonZero(killed) });
 }
 
 async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {

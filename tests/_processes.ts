@@ -60,3 +60,16 @@ export async function untilOutputStops(pid: number): Promise<void> {
     return Math.max(0, Number(/wchar: (\d+)/.exec(io)![1]) - 4096);
   });
 }
+
+/** The processes that have `NAME=value` in their environment, zombies excluded (Linux: proc(5)). */
+export function processesWith(variable: string): number[] {
+  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((candidate) => {
+    try {
+      return candidate &&
+        Deno.readTextFileSync(`/proc/${candidate}/environ`).split("\0").includes(variable);
+    } catch (error) {
+      if (hasEnded(error) || error instanceof Deno.errors.PermissionDenied) return false;
+      throw error;
+    }
+  });
+}

@@ -88,10 +88,29 @@ export function assertSameBytes(actual: Uint8Array, expected: Uint8Array): void 
   assert(actual.length === expected.length, `${actual.length} bytes, not ${expected.length}`);
 }
 
-/** Connects, and returns a function that resets the connection; `Deno.Conn` cannot send RST. */
-export async function connectToReset(port: number): Promise<() => Promise<void>> {
+/**
+ * Connects, and returns a function that resets the connection; `Deno.Conn` cannot send RST.
+ *
+ * @param say What to send first.
+ * @param answer What to wait for then.
+ */
+export async function connectToReset(
+  port: number,
+  say = "",
+  answer = "",
+): Promise<() => Promise<void>> {
   const socket = net.connect(port, "127.0.0.1");
   await within("a connection", new Promise((resolve) => socket.once("connect", resolve)));
+  socket.on("error", () => {});
+  if (say) socket.write(say);
+  let heard = "";
+  await within(
+    JSON.stringify(answer),
+    new Promise<void>((resolve) => {
+      if (answer === "") return resolve();
+      socket.on("data", (data) => (heard += data) === answer && resolve());
+    }),
+  );
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   return () => {
     socket.resetAndDestroy();

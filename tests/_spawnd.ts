@@ -27,6 +27,8 @@ export class Spawnd implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #output: Promise<unknown>;
   exited: Deno.CommandStatus | undefined;
+  /** Whether its children may end with an error of their own, on the stderr they share with it. */
+  mayChildrenFail = false;
 
   private constructor(
     permissions: readonly string[],
@@ -142,7 +144,7 @@ export class Spawnd implements AsyncDisposable {
   /** Resolves to the exit status once all output has been read. */
   async ended(): Promise<Deno.CommandStatus> {
     const status = await within("the server to end", this.#process.status);
-    await this.#output;
+    await within("the end of its output", this.#output);
     return status;
   }
 
@@ -156,12 +158,16 @@ export class Spawnd implements AsyncDisposable {
     return Deno.connect({ hostname: "127.0.0.1", port: this.port });
   }
 
+  #isCrash(line: string): boolean {
+    return line.includes("Uncaught") && !this.mayChildrenFail;
+  }
+
   /** Kills it if the test has not ended it, and asserts that its log has no internal error. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.exited) this.kill("SIGKILL");
     await this.ended();
     const unexpected = [...this.lines, ...this.log.map(({ message }) => message)]
-      .filter((line) => /internal error|Uncaught|panicked/.test(line));
+      .filter((line) => /internal error|panicked/.test(line) || this.#isCrash(line));
     assert(unexpected.length === 0, unexpected.join("\n"));
   }
 }

@@ -81,15 +81,56 @@ testWith(
 Deno.test("a missing program or module exits 1 with one line, warm or cold", async () => {
   for (const warm of ["0", "2"]) {
     assertEquals(await run("--port", "0", "--warm", warm, "--", "no-such-program"), [1, "", [
-      'spawnd: Cannot start "no-such-program": no such program, or not executable',
+      'spawnd: Cannot start "no-such-program": there is no such program in PATH',
     ]]);
     assertEquals(await run("--port", "0", "--warm", warm, "/no/such.ts"), [1, "", [
       'spawnd: Cannot start "/no/such.ts": Module not found "file:///no/such.ts".',
     ]]);
   }
   assertEquals(await run("--port", "0", "--", "/etc/passwd"), [1, "", [
-    'spawnd: Cannot start "/etc/passwd": no such program, or not executable',
+    'spawnd: Cannot start "/etc/passwd": the file is not executable: chmod +x may be missing',
   ]]);
+});
+
+Deno.test("what cannot be run after -- is named, with the way out", async () => {
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/handler.ts`, "");
+  await Deno.writeTextFile(`${folder}/tool`, "#!/bin/sh\n");
+  await Deno.chmod(`${folder}/tool`, 0o755);
+  await Deno.symlink("nowhere", `${folder}/dangling`);
+  const advice = ". To run a module with Deno, leave out the --";
+  for (
+    const [program, reason] of Object.entries({
+      [folder]: "it is a directory",
+      [`${folder}/handler.ts`]: `the file is not executable${advice}`,
+      [`${folder}/missing.ts`]: `there is no such file${advice}`,
+      [`${folder}/dangling`]: "there is no such file",
+      "handler.ts": `there is no such program in PATH${advice}`,
+      "tool": "there is no such program in PATH. For the file in this folder, write ./tool",
+      "": "-- takes a program",
+    })
+  ) {
+    const [code, stdout, lines] = await run("--port", "0", "--cwd", folder, "--", program);
+    if (program === "") assertEquals(code, 2);
+    else {
+      assertEquals([code, stdout, lines], [1, "", [
+        `spawnd: Cannot start ${JSON.stringify(program)}: ${reason}`,
+      ]]);
+    }
+  }
+  for (
+    const [cwd, reason] of [
+      [`${folder}/none`, `No such cwd '${folder}/none'`],
+      [`${folder}/tool`, `cwd is not a directory '${folder}/tool'`],
+    ]
+  ) {
+    for (const handler of [["--", "cat"], []]) {
+      assertEquals(await run("--port", "0", "--cwd", cwd!, ...handler), [1, "", [
+        `spawnd: Cannot start "${handler.at(-1) ?? "counter"}": ${reason}`,
+      ]]);
+    }
+  }
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("a module with a syntax error exits 1 and says where", async () => {

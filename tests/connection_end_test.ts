@@ -110,7 +110,7 @@ Deno.test("a child that closes its stdin can still write, and its input is dropp
   assertEquals([end.exit, end.reason], [0, "child-closed"]);
 });
 
-Deno.test("a child that closes its stdout ends the connection and is stopped", async () => {
+Deno.test("a child that closes its stdout is stopped once its client's input ends too", async () => {
   await using spawnd = await serveScript(
     "echo bye; exec >&-; exec sleep 60",
     "--kill-timeout",
@@ -170,11 +170,10 @@ Deno.test("the record says how the child ended", async () => {
   }
 });
 
-Deno.test("a process that outlives the child holds the connection only while it writes", async () => {
+Deno.test("a process that is left alone holds the connection only while it writes", async () => {
   await using spawnd = await serveScript(
     "(echo one; sleep 0.2; echo two; exec sleep 5 2>/dev/null) & exit 0",
-    "--eof-timeout",
-    "1",
+    ...["--leave", "--eof-timeout", "1"],
   );
   const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
   const before = await descriptors();
@@ -186,8 +185,11 @@ Deno.test("a process that outlives the child holds the connection only while it 
   assertEquals(await descriptors(), before);
 });
 
-Deno.test("a process that outlives the child cannot hold the connection by its stdin", async () => {
-  await using spawnd = await serveScript("exec 3<&0; sleep 5 <&3 >/dev/null 2>&1 & exit 0");
+Deno.test("a process that is left alone cannot hold the connection by its stdin", async () => {
+  await using spawnd = await serveScript(
+    "exec 3<&0; sleep 5 <&3 >/dev/null 2>&1 & exit 0",
+    "--leave",
+  );
   using conn = await spawnd.connect();
   const sending = send(conn, new Uint8Array(10 * MB)).catch(() => {}); // more than all buffers hold
   const end = await spawnd.record({ message: "end" });
@@ -214,7 +216,7 @@ Deno.test("when the program has been removed, the client is refused with a warni
   const program = await Deno.makeTempFile();
   await Deno.writeTextFile(program, "#!/bin/sh\nexec cat\n");
   await Deno.chmod(program, 0o755);
-  await using spawnd = await Spawnd.start("--", program);
+  await using spawnd = await Spawnd.start("--no-group", "--", program);
   assertEquals(text(await ask(spawnd.port, "before")), "before");
   await Deno.rename(program, `${program}.away`);
   using conn = await spawnd.connect();

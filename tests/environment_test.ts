@@ -15,6 +15,7 @@ const INHERITED = {
   TCPREMOTEIP: "203.0.113.2",
   TCPREMOTEPORT: "2",
   REMOTE_ADDR: "203.0.113.2",
+  REMOTE_HOST: "elsewhere",
   REMOTE_PORT: "2",
 };
 const PRINT = "env | grep -E '^(PROTO|TCP|REMOTE_)' | sort";
@@ -46,6 +47,7 @@ Deno.test("a cold child has the classic environment, not what its server inherit
     TCPREMOTEIP: "127.0.0.1",
     TCPREMOTEPORT: `${client.port}`,
     REMOTE_ADDR: "127.0.0.1",
+    REMOTE_HOST: "127.0.0.1",
     REMOTE_PORT: `${client.port}`,
   });
 });
@@ -68,6 +70,7 @@ Deno.test("an IPv6 client's address reaches the child", async () => {
   const lines = text(await receiveAll(conn)).split("\n");
   assertEquals(lines.filter((line) => line.includes("::1")), [
     "REMOTE_ADDR=::1",
+    "REMOTE_HOST=::1",
     "TCPLOCALIP=::1",
     "TCPREMOTEIP=::1",
   ]);
@@ -95,7 +98,7 @@ testAsRoot("a working directory that the user of --uid cannot enter is named", a
   assertEquals((await spawnd.ended()).code, 1);
   assertEquals(spawnd.lines, [
     'spawnd: Cannot start "cat": its user cannot enter the working directory. ' +
-    "Start spawnd in another one, such as /",
+    "Choose one with --cwd, such as /",
   ]);
   await Deno.remove(folder);
 });
@@ -105,10 +108,12 @@ testAsRoot("warm children of the counter service have the --gid too", async () =
   await using spawnd = await Spawnd.start("--uid", "0", "--gid", "65534");
   assertEquals((await ask(spawnd.port, "hello")).length, 256);
   await spawnd.record({ message: "open", start: "warm" });
-  for (const pid of childrenOf(spawnd.pid)) {
-    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    assertEquals(/^Gid:\t(.*)$/m.exec(status)?.[1], Array(4).fill(65534).join("\t"));
-  }
+  // A child is started as root, by setpriv.
+  await until("every child to have the group", () =>
+    childrenOf(spawnd.pid).every((pid) => {
+      const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+      return /^Gid:\t(.*)$/m.exec(status)?.[1] === Array(4).fill(65534).join("\t");
+    }));
 });
 
 for (const handler of [[], ["--", "cat"]]) {

@@ -212,7 +212,7 @@ Deno.test("5,000 connections that end in every possible way leave nothing behind
     ...["--max-connections", "3", "--queue", "4", "--queue-timeout", "0.003"],
     ...["--max-per-source", "1", "--idle-timeout", "0.15", "--kill-timeout", "0.5"],
     ...["--accept-proxy", "127.0.0.1", "--handshake-timeout", "0.1", "--deny", "192.0.2.66"],
-    ...["--", program],
+    ...["--no-group", "--", program], // without a group, a program that is missing is no child
   );
   const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
   await ask(spawnd.port, "PROXY UNKNOWN\r\nfirst");

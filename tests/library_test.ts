@@ -19,7 +19,9 @@ Deno.test("a server can be had in one statement and is gone after its block", as
     await until("two warm children", () => server.status().warm === 2);
     children = childrenOf(Deno.pid);
     assert(children.length >= 2);
-    const { refused, killed, ...numbers } = server.status();
+    const { refused, ended, exits, killed, limits, ...numbers } = server.status();
+    assertEquals([ended["client-closed"], exits], [1, { 0: 1 }]);
+    assertEquals(limits, { connections: 256, queue: 64, warm: 2 });
     assertEquals(numbers, {
       ...{ accepted: 1, active: 0, waiting: 0, served: 1, failed: 0 },
       ...{ warm: 2, spawned: 3, unspawned: 0, bytesIn: 5, bytesOut: 5 },
@@ -77,7 +79,7 @@ Deno.test("Server.listen() rejects with what a caller can act on, and leaves not
     () => Server.listen({ handler: commandHandler("no-such-program"), ...listen }),
     HandlerError,
   );
-  assertEquals(error.message, 'Cannot start "no-such-program": no such program, or not executable');
+  assertEquals(error.message, 'Cannot start "no-such-program": there is no such program in PATH');
   await assertRejects(
     () => Server.listen({ handler: moduleHandler("/no/such.ts"), ...listen }),
     HandlerError,

@@ -202,7 +202,7 @@ Deno.test("a flood of warnings is limited and counted", async () => {
   const program = await Deno.makeTempFile();
   await Deno.writeTextFile(program, "#!/bin/sh\n");
   await Deno.chmod(program, 0o755);
-  await using spawnd = await Spawnd.start("--", program);
+  await using spawnd = await Spawnd.start("--no-group", "--", program);
   await Deno.remove(program);
   for (let client = 0; client < 100; client++) await ask(spawnd.port, "").catch(() => {});
   spawnd.kill("SIGUSR2");

@@ -1,10 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { COMMAND_OPTIONS, parseCommandLine } from "../lib/cli/command_line.ts";
 import { defaultOf, usage } from "../lib/cli/usage.ts";
-import { type Option, OPTIONS, THEMES } from "../lib/server/options.ts";
+import { MODULE_OPTIONS, type Option, OPTIONS, THEMES } from "../lib/server/options.ts";
 import { resolveSettings } from "../lib/server/settings.ts";
 
-const ALL_OPTIONS: Option[] = [...Object.values(OPTIONS), ...Object.values(COMMAND_OPTIONS)];
+const ALL_OPTIONS: Option[] = [OPTIONS, MODULE_OPTIONS, COMMAND_OPTIONS].flatMap((table) =>
+  Object.values<Option>(table)
+);
 
 Deno.test("the usage text fits a terminal, and every option is in it with all its facts", () => {
   for (const line of usage().split("\n")) {
@@ -24,7 +26,7 @@ Deno.test("the usage text fits a terminal, and every option is in it with all it
     const [name, end] of Object.entries({
       "port": "TCP port; 0 takes a free one (default 9527)",
       "eof-timeout": "0 is no limit (default 30)",
-      "stderr": "goes: inherit, log or null (default inherit)",
+      "stderr": "goes: inherit, log, client or null (default inherit)",
       "cert": "in PEM; needs --key and Deno's --allow-read",
     })
   ) {
@@ -33,8 +35,11 @@ Deno.test("the usage text fits a terminal, and every option is in it with all it
   }
 });
 
-Deno.test("every option of a server has one theme", () => {
-  assertEquals(Object.values(THEMES).flatMap(Object.keys), Object.keys(OPTIONS));
+Deno.test("every option of a server or a module has one theme", () => {
+  assertEquals(Object.values(THEMES).flatMap(Object.keys), [
+    ...Object.keys(OPTIONS),
+    ...Object.keys(MODULE_OPTIONS),
+  ]);
 });
 
 Deno.test("the README's tables have every option with its argument and default", async () => {

@@ -6,7 +6,7 @@ import { FakeClock, settle } from "./_fake_clock.ts";
 class FakeWorker implements Poolable {
   exit: Exit | null = null;
   stopped = false;
-  cancelled = false;
+  released = false;
   readonly #exited = Promise.withResolvers<Exit>();
   readonly exited = this.#exited.promise;
 
@@ -23,8 +23,8 @@ class FakeWorker implements Poolable {
     return Promise.resolve();
   }
 
-  cancel(): void {
-    this.cancelled = true;
+  release(): void {
+    this.released = true;
   }
 }
 
@@ -139,7 +139,7 @@ Deno.test("an idle worker that exits is dropped and replaced", async () => {
   await clock.advance(60_000);
   workers[0]!.die(1);
   await settle();
-  assertEquals([pool.warm, workers[0]!.cancelled], [1, true]);
+  assertEquals([pool.warm, workers[0]!.released], [1, true]);
   await clock.advance(100);
   assertEquals([pool.warm, workers.length], [2, 3]);
   assertEquals(pool.take().worker, workers[1]!);
@@ -225,7 +225,7 @@ Deno.test("Pool.refresh() replaces the idle workers, and gives a cold pool anoth
   await clock.advance(100);
   assertEquals([pool.warm, client.stopped], [2, false]);
   assertEquals(workers.map(({ stopped }) => stopped), [false, true, true, false, false]);
-  assert(workers[1]!.cancelled, "its resources are released");
+  assert(workers[1]!.released, "its resources are released");
   workers[3]!.die(0);
   await clock.advance(100);
   assertEquals(pool.warm, 0);

@@ -2,7 +2,10 @@ import { assert, assertEquals } from "@std/assert";
 import { childrenOf, isAlive } from "./_processes.ts";
 import { ask, connectFrom, receive, receiveAll, send, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
-import { until } from "./_waiting.ts";
+import { testWith } from "./_test_with.ts";
+import { until, within } from "./_waiting.ts";
+
+const MAIN = new URL("../main.ts", import.meta.url).pathname;
 
 /** Waits until the server has `count` children, and returns them. */
 async function untilChildren(spawnd: Spawnd, count: number): Promise<number[]> {
@@ -103,7 +106,44 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
   });
 }
 
-Deno.test("Ctrl-C, which also reaches the children, logs no failure", async () => {
+for (const handler of [[], ["--", "cat"]]) {
+  const name = handler.at(-1) ?? "the counter";
+  testWith("script", "bsdutils", `Ctrl-C reaches only the server: ${name}`, async () => {
+    const log = await Deno.makeTempFile();
+    const command = [
+      ...[Deno.execPath(), "run", "--allow-net", "--allow-run", MAIN, "--host", "127.0.0.1"],
+      ...["--port", "0", "--warm", "2", ...handler, `2>${log}`],
+    ].join(" ");
+    await using terminal = new Deno.Command("script", {
+      args: ["-qefc", command, "/dev/null"],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const keyboard = terminal.stdin.getWriter();
+    const press = () => keyboard.write(new Uint8Array([3]));
+    let shown = "";
+    const showing = (async () => {
+      for await (const part of terminal.stdout.pipeThrough(new TextDecoderStream())) shown += part;
+    })();
+    const [, port] = await until("the port", () => /:(\d+)\r\n/.exec(shown));
+    using conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    await send(conn, "one");
+    await receive(conn, handler.length ? 3 : 256);
+    await press();
+    const logged = (text: RegExp) =>
+      until(`${text} in the log`, async () => text.test(await Deno.readTextFile(log)));
+    await logged(/draining active=1/);
+    await send(conn, "two"); // the child lives, and the client is served on
+    await receive(conn, handler.length ? 3 : 256);
+    await press();
+    assertEquals((await within("the end", terminal.status)).code, 130);
+    await logged(/ exit=SIGKILL reason=killed/);
+    await Promise.allSettled([showing, keyboard.close()]);
+    await Deno.remove(log);
+  });
+}
+
+Deno.test("children that a signal to all reaches are not taken for failures", async () => {
   await using spawnd = await Spawnd.start("--warm", "4");
   const children = await untilChildren(spawnd, 4);
   for (const child of children) Deno.kill(child, "SIGINT");
@@ -115,7 +155,7 @@ Deno.test("Ctrl-C, which also reaches the children, logs no failure", async () =
   assertEquals(spawnd.records({ level: "WARN" }), []);
 });
 
-Deno.test("Ctrl-C with clients is not an end of theirs: the exit code is 1", async () => {
+Deno.test("children that die of Ctrl-C are cut connections: the exit code is 1", async () => {
   await using spawnd = await Spawnd.start("--warm", "0", "--", "cat");
   using conn = await spawnd.connect();
   await send(conn, "x");

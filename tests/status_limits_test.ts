@@ -116,7 +116,11 @@ Deno.test("a server that could not start a child just now is not ready", async (
   assertEquals(await code(), 200);
   await Deno.rename(program, `${program}.away`);
   await ask(spawnd.port, "").catch(() => {});
-  assertEquals(await code(), 503);
+  await until("it to notice", async () => await code() === 503);
+  assertMatch(
+    String((await spawnd.record({ message: "children cannot be started" })).error),
+    /there is no such file$/,
+  );
   await Deno.rename(`${program}.away`, program);
   await until("it to be ready again", async () => await code() === 200);
   await Deno.remove(program);

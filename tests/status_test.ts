@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { END_REASONS } from "../lib/server/end_reason.ts";
 import type { Status } from "../lib/status/listener.ts";
 import { ask, connectFrom, connectToReset, receive, receiveAll, send, text } from "./_sockets.ts";
 import { assertAddsUp, Spawnd } from "./_spawnd.ts";
@@ -74,11 +75,13 @@ Deno.test("status.json has every connection with its byte counts", async () => {
     handler: "cat",
     draining: false,
     ready: true,
-    pool: 2,
+    limits: { connections: 256, queue: 64, warm: 2 },
     accepted: 1,
     active: 1,
     waiting: 0,
     served: 0,
+    ended: Object.fromEntries(END_REASONS.map((reason) => [reason, 0])),
+    exits: {},
     failed: 0,
     refused: {
       "denied": 0,
@@ -144,7 +147,7 @@ Deno.test("metrics, status.json and the log agree after clients of every kind", 
   assertEquals(refusals("denied"), 3);
   assertEquals(status.refused["source-limit"], 1);
   assertEquals(refusals("source-limit"), 1);
-  assert(status.killed.SIGTERM >= 3 + 6 && status.killed.SIGKILL === 3);
+  assert(status.killed.SIGTERM! >= 3 + 6 && status.killed.SIGKILL === 3);
   for (const [signal, count] of Object.entries(status.killed)) {
     assertEquals(count, ends.filter(({ exit }) => exit === signal).length, signal);
   }

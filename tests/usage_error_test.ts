@@ -40,7 +40,10 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
     complaint("--eof-timeout", "2147484"),
     '--eof-timeout takes seconds from 0 to 2147483, got "2147484"',
   );
-  assertEquals(complaint("--stderr", "file"), '--stderr takes inherit, log or null, got "file"');
+  assertEquals(
+    complaint("--stderr", "file"),
+    '--stderr takes inherit, log, client or null, got "file"',
+  );
   assertEquals(
     complaint("--log-level", "INFO"),
     '--log-level takes debug, info, warn or error, got "INFO"',
@@ -75,6 +78,29 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
     "--uid takes a whole number from",
   );
   assertEquals(complaint("--refusal"), "--refusal takes a text, got nothing");
+  for (const variable of ["TZ", "=UTC"]) {
+    assertEquals(
+      complaint("--env", variable),
+      `--env takes a variable's name and value, such as TZ=UTC, got "${variable}"`,
+    );
+  }
+  for (const user of [":git", "git:", "a:b:c"]) {
+    assertEquals(
+      complaint("--user", user),
+      `--user takes a user, or a user and a group, such as git or www-data:git, got "${user}"`,
+    );
+  }
+  assertEquals(
+    complaint("--stop-signal", "KILL"),
+    "--stop-signal takes SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1 or SIGUSR2, got " + '"KILL"',
+  );
+  for (const grant of ["all", "env=", "Env", "allow-env", "env TZ"]) {
+    assertEquals(
+      complaint("--grant", grant, "handler.ts"),
+      "--grant takes a permission of Deno (read, write, net, env, run, sys, ffi or import), " +
+        `or one with values, such as env=TZ,LANG, got "${grant}"`,
+    );
+  }
   assertEquals(complaint("--unix", ""), "--unix takes a path, got nothing");
 });
 
@@ -99,12 +125,27 @@ Deno.test("an option that cannot be without or with another one is named", () =>
   assertEquals(complaint("--cert", "c"), "--cert requires --key");
   assertEquals(complaint("--key", "k"), "--key requires --cert");
   assertEquals(complaint("--uid", "1"), "--uid requires --gid");
+  assertEquals(
+    complaint("--user", "git", "--uid", "1", "--gid", "1"),
+    "--user cannot be given with --uid",
+  );
+  for (const words of [[], ["--", "cat"]]) {
+    assertEquals(
+      complaint("--grant", "env", ...words),
+      "--grant takes a module, which has no rights without it. A program has those of its user",
+    );
+  }
   const { handler } = parseCommandLine([]).server;
   for (
     const options of [{ uid: 1 }, { cert: "c" }]
   ) {
     assertThrows(() => resolveSettings({ handler, ...options }), RangeError, " requires ");
   }
+  assertThrows(
+    () => resolveSettings({ handler, user: "git", gid: 1 }),
+    RangeError,
+    "Cannot listen as user excludes gid",
+  );
 });
 
 Deno.test("a word that is no handler is named", () => {

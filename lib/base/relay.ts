@@ -37,6 +37,8 @@ export interface Endpoint extends Source, Sink {}
 export class Flow {
   /** Bytes the sink has taken. */
   bytes = 0;
+  /** Bytes that were read and that the sink did not take, or perhaps in part. */
+  dropped = 0;
   /** When the source last delivered bytes, as `performance.now()` in milliseconds; 0 if never. */
   readAtMs = 0;
   /** When the sink last took bytes, on the same clock; 0 if never. */
@@ -94,7 +96,9 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
       endOnError = "sink-failed";
       flow.readAtMs = performance.now();
       flow.writing = true;
+      flow.dropped += chunk.length; // until it is taken
       await sink.write(chunk);
+      flow.dropped -= chunk.length;
       flow.writing = false;
       flow.writtenAtMs = performance.now();
       if (flow.bytes === 0) flow.onFirst?.();

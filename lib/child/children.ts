@@ -8,32 +8,40 @@
  * @module
  */
 
+import { log } from "../base/log.ts";
+import { messageOf } from "../base/message_of.ts";
 import type { Observer } from "../base/observer.ts";
 import type { ProxyHeader } from "../net/proxy_protocol.ts";
 import { ucspiVariables, UNSET_VARIABLES } from "./environment.ts";
-import { checkHandler, type Handler, HandlerError } from "./handler.ts";
+import { GrantAdvice } from "./grant_advice.ts";
+import { HandlerError } from "./handler.ts";
+import { checkHandler } from "./handler_check.ts";
+import { type Launch, type LaunchOptions, prepareLaunch } from "./launch.ts";
 import { Pool } from "./pool.ts";
 import type { StopSignal } from "./stop_ladder.ts";
-import { type StderrMode, Worker } from "./worker.ts";
+import { Worker } from "./worker.ts";
 
 /** Options for {@linkcode Children}. */
-export interface ChildrenOptions {
-  readonly handler: Handler;
+export interface ChildrenOptions extends LaunchOptions {
   /** How many children to keep warm. */
   readonly warm: number;
+  /** The first signal they are stopped with. */
+  readonly stopSignal: StopSignal;
   /** How long each step of the stop ladder waits for a warm child, in milliseconds. */
   readonly killTimeoutMs: number;
-  /** Where their stderr goes. */
-  readonly stderr: StderrMode;
-  /** The user id they run as; by default the server's. */
-  readonly uid?: number;
-  /** The group id they run as, as their only group. */
-  readonly gid?: number;
   readonly observer: Observer;
 }
 
 /** How long a failed start counts as a sign that the next one fails too, in milliseconds. */
 const FAILING_MS = 1_000;
+
+/**
+ * The exit codes of a program that could not start another (POSIX: sh(1), and so do setsid(1) and
+ * setpriv(1)).
+ */
+const CANNOT_RUN = 126;
+const NOT_FOUND = 127;
+const RECHECK_INTERVAL_MS = 1_000;
 
 /** All child processes of a server. */
 export class Children {
@@ -42,18 +50,23 @@ export class Children {
   /** Children that could not be started. */
   unspawned = 0;
   /** Children that needed a signal to end, by the last signal they were sent. */
-  readonly killed: Record<StopSignal, number> = { SIGTERM: 0, SIGKILL: 0 };
+  readonly killed: Record<string, number>;
+  /** Children that have ended, by exit code or signal. */
+  readonly exits: Record<string, number> = {};
 
   readonly #options: ChildrenOptions;
-  readonly #identity: { uid?: number; gid?: number };
+  /** How they are started; known once they have been checked. */
+  #launch: Launch | undefined;
   readonly #running = new Set<Worker>();
+  #advice = new GrantAdvice();
   #failedAtMs = -Infinity;
+  #recheckedAtMs = -Infinity;
   readonly #pool: Pool<Worker>;
 
   constructor(options: ChildrenOptions) {
-    const { uid, gid, warm: size, killTimeoutMs } = options;
+    const { warm: size, killTimeoutMs, stopSignal } = options;
     this.#options = options;
-    this.#identity = { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
+    this.killed = { [stopSignal]: 0, SIGKILL: 0 };
     this.#pool = new Pool({ size, killTimeoutMs, spawn: () => this.#spawn(UNSET_VARIABLES) });
   }
 
@@ -73,8 +86,10 @@ export class Children {
    * @param signal Ends the check.
    * @throws {HandlerError} It cannot.
    */
-  check(signal?: AbortSignal): Promise<void> {
-    return checkHandler(this.#options.handler, this.#identity, signal);
+  async check(signal?: AbortSignal): Promise<void> {
+    const { launch, surroundings } = await prepareLaunch(this.#options, signal);
+    await checkHandler(this.#options.handler, surroundings, signal);
+    this.#launch = launch;
   }
 
   /**
@@ -111,25 +126,36 @@ export class Children {
 
   /** Replaces the warm children by new ones, which run the program as it is now. */
   refresh(): void {
+    this.#advice = new GrantAdvice();
     this.#pool.refresh();
   }
 
-  /** Stops the warm children and starts no more. Resolves when they have been reaped. */
-  close(): Promise<void> {
-    return this.#pool.close();
+  /**
+   * Stops the warm children and starts no more. Resolves when no child is left, nor anything that
+   * one has left behind.
+   */
+  async close(): Promise<void> {
+    await this.#pool.close();
+    await Promise.all([...this.#running].map(({ ended }) => ended));
   }
 
-  /** Kills every child immediately. */
+  /** Kills every child immediately, and what they have started. */
   kill(): void {
     for (const worker of this.#running) worker.kill("SIGKILL");
   }
 
   #spawn(env: Readonly<Record<string, string>>): Worker {
-    const { handler, stderr, observer } = this.#options;
+    const { handler, stderr, stopSignal, observer } = this.#options;
+    const isWatched = handler.isSandboxed && stderr === "inherit" && this.#advice.takeWatch();
     const beganAtMs = performance.now();
     let worker: Worker;
     try {
-      worker = new Worker(handler, { stderr, env, ...this.#identity });
+      worker = new Worker(this.#launch!, {
+        stderr: isWatched ? "log" : stderr,
+        onStderr: (line) => this.#advice.read(line),
+        stopSignal,
+        env,
+      });
     } catch (error) {
       this.unspawned++;
       this.#failedAtMs = performance.now();
@@ -138,10 +164,30 @@ export class Children {
     this.spawned++;
     observer.spawned((performance.now() - beganAtMs) / 1000);
     this.#running.add(worker);
-    worker.exited.then(() => {
+    worker.exited.then(({ code, signal }) => {
+      const how = signal ?? String(code);
+      this.exits[how] = (this.exits[how] ?? 0) + 1;
+      if (code !== 0) this.#advice.childFailed();
+      if (code === CANNOT_RUN || code === NOT_FOUND) this.#recheck();
+    });
+    worker.ended.then(() => {
       this.#running.delete(worker);
-      if (worker.signalled) this.killed[worker.signalled]++;
+      const { signalled } = worker;
+      if (signalled) this.killed[signalled] = (this.killed[signalled] ?? 0) + 1;
     });
     return worker;
+  }
+
+  /** Whether the handler's program is still there, when a child ends as if it were not. */
+  async #recheck(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#recheckedAtMs < RECHECK_INTERVAL_MS) return;
+    this.#recheckedAtMs = now;
+    try {
+      await this.check();
+    } catch (error) {
+      this.#failedAtMs = performance.now();
+      log.warn("children cannot be started", { error: messageOf(error) });
+    }
   }
 }

@@ -22,6 +22,7 @@ export const UNSET_VARIABLES: Readonly<Record<string, string>> = {
   TCPREMOTEIP: "",
   TCPREMOTEPORT: "",
   REMOTE_ADDR: "",
+  REMOTE_HOST: "",
   REMOTE_PORT: "",
 };
 
@@ -36,6 +37,7 @@ export function ucspiVariables({ source, destination }: ProxyHeader): Record<str
     TCPREMOTEIP: source.hostname,
     TCPREMOTEPORT: String(source.port),
     REMOTE_ADDR: source.hostname,
+    REMOTE_HOST: source.hostname, // no name is looked up: as xinetd without a resolver
     REMOTE_PORT: String(source.port),
   };
 }

@@ -9,9 +9,9 @@
  * @module
  */
 
-import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
-import { SANDBOX_ENV, SANDBOX_FLAGS } from "./sandbox.ts";
+import { lookUpCommand } from "./look_up.ts";
+import { canSpawn, sandboxEnv, sandboxFlags } from "./sandbox.ts";
 import { quote } from "../base/quote.ts";
 
 /** A program that reads one client's bytes on stdin and writes its replies to stdout. */
@@ -26,6 +26,10 @@ export interface Handler {
   readonly env: Readonly<Record<string, string>>;
   /** How many children to keep warm (started before their clients) by default. */
   readonly warm: number;
+  /** Whether it is a module, which has no permission but those granted. */
+  readonly isSandboxed: boolean;
+  /** Whether it can start or signal processes; then each child gets a process group of its own. */
+  readonly canSpawn: boolean;
   /** A command that fails, with the reason on stderr, if the program cannot be started. */
   readonly check?: readonly [command: string, ...args: string[]];
 }
@@ -46,16 +50,26 @@ export class HandlerError extends Error {
 
   /** Explains an error thrown by `Deno.Command`. */
   static from(handler: Handler, error: unknown): HandlerError {
-    const message = messageOf(error);
-    const isForbidden = message.includes("Operation not permitted"); // EPERM, not EACCES
+    const message = messageOf(error).replace(/^Failed to spawn '[^']*': /, "");
     return new HandlerError(
       handler,
-      isForbidden ? "only root may run it as another user or group" : message,
+      REASONS.find(([text]) => message.includes(text))?.[1] ?? message,
     );
   }
 }
 
-const DENO_ENV = {
+/** What the errors of `Deno.Command` mean, where they do not say it (seen on Deno 2.9.6). */
+const REASONS: readonly [text: string, meaning: string][] = [
+  ["Operation not permitted", "only root may run it as another user or group"], // EPERM
+  // EACCES: a program of the user's is looked up before; what is left is the folder.
+  [
+    "Permission denied",
+    "its user cannot enter the working directory. Choose one with --cwd, such as /",
+  ],
+];
+
+/** Variables of every Deno that is started. */
+export const DENO_ENV = {
   DENO_NO_UPDATE_CHECK: "1",
   OTEL_SDK_DISABLED: "true",
 };
@@ -98,25 +112,61 @@ export function counterHandler(options: { quiet?: boolean } = {}): Handler {
     ],
     env: DENO_ENV,
     warm: WARM_MODULES,
+    isSandboxed: false, // it needs no permission
+    canSpawn: false,
   };
 }
 
 /**
- * A handler that runs a user's module with this same Deno and without any permission. The module
- * keeps its configuration, lock file and packages, so it gets no flag that could break these.
+ * A handler that runs a user's module with this same Deno, and with no permission but those granted.
+ * The module keeps its configuration, lock file and packages, so it gets no flag that could break
+ * these.
  *
  * @param module A path, or a `file:`, `https:`, `jsr:` or `npm:` address.
  * @param args The module's `Deno.args`.
+ * @param options `grant` names permissions of Deno, each perhaps with values, such as `env=TZ,LANG`
+ * or `read=./data`.
  */
-export function moduleHandler(module: string, args: readonly string[] = []): Handler {
+export function moduleHandler(
+  module: string,
+  args: readonly string[] = [],
+  { grant = [] }: { grant?: readonly string[] } = {},
+): Handler {
+  const resolution = resolutionFlags(module);
   return {
     name: module,
     command: Deno.execPath(),
-    args: ["run", "--quiet", "--no-prompt", ...SANDBOX_FLAGS, module, ...args],
-    env: { ...DENO_ENV, ...SANDBOX_ENV },
+    args: [
+      ...["run", "--quiet", "--no-prompt"],
+      ...resolution,
+      ...sandboxFlags(grant),
+      module,
+      ...args,
+    ],
+    env: { ...DENO_ENV, ...sandboxEnv(grant) },
     warm: WARM_MODULES,
-    check: [Deno.execPath(), "cache", "--quiet", module],
+    isSandboxed: true,
+    canSpawn: canSpawn(grant),
+    check: [Deno.execPath(), "cache", "--quiet", ...resolution, module],
   };
+}
+
+/**
+ * Deno takes the configuration and lock file of an address from the working directory, and of a file
+ * from its own folder. Neither may be spawnd's: its lock file covers only its own packages.
+ */
+function resolutionFlags(module: string): string[] {
+  if (/^(?:https?|jsr|npm):/.test(module)) return ["--no-config", "--no-lock"];
+  const home = new URL("../../", import.meta.url).href;
+  const file = module.startsWith("file:") ? module : toFileUrl(module);
+  return file.startsWith(home) ? ["--no-lock"] : [];
+}
+
+/** The address of a path. */
+function toFileUrl(path: string): string {
+  const base = new URL("file:///");
+  base.pathname = `${Deno.cwd()}/`;
+  return new URL(path.replace(/[%?#]/g, encodeURIComponent), base).href;
 }
 
 /**
@@ -132,83 +182,13 @@ export function commandHandler(command: string, args: readonly string[] = []): H
     args,
     env: {},
     warm: 0,
-    ...(Deno.build.os !== "windows" && { check: lookUp(command) }),
+    isSandboxed: false,
+    canSpawn: true,
+    ...(Deno.build.os !== "windows" && { check: lookUpCommand(command, isModule(command)) }),
   };
 }
-
-/** Looks up a program without running it; in POSIX sh, which needs no further Deno permission. */
-function lookUp(command: string): [string, ...string[]] {
-  return ["sh", "-c", LOOK_UP, "sh", command];
-}
-
-const LOOK_UP = `
-found() { [ -f "$1" ] && [ -x "$1" ]; }
-case $1 in
-  */*) found "$1" && exit ;;
-  *) IFS=:; for folder in $PATH; do found "\${folder:-.}/$1" && exit; done ;;
-esac
-echo "no such program, or not executable" >&2; exit 1`;
 
 /** Whether `word` names a module: by its file extension, or as an address. */
 export function isModule(word: string): boolean {
   return /\.(?:[jt]sx?|m[jt]s)$/.test(word) || /^(?:file|https?|jsr|npm):/.test(word);
-}
-
-/** A check that takes longer than this says what it does, in milliseconds. */
-const NOTICE_MS = 2_000;
-
-/**
- * Checks that a handler can be started. For a module this also fetches and compiles everything it
- * imports, so that the first clients do not wait for that.
- *
- * @param identity The user and group ids that its children will run as.
- * @param signal Ends the check, and whatever it has started.
- * @throws {HandlerError} It cannot be started; the message says why, in one line.
- */
-export async function checkHandler(
-  handler: Handler,
-  identity: { readonly uid?: number; readonly gid?: number },
-  signal?: AbortSignal,
-): Promise<void> {
-  if (handler.check === undefined) return;
-  const [command, ...args] = handler.check;
-  // Without permission to run the check, the first spawn will show whether the handler starts.
-  if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return;
-  const notice = setTimeout(() => {
-    log.info("still fetching and compiling the handler", {
-      handler: handler.name,
-    });
-  }, NOTICE_MS);
-  let output;
-  try {
-    output = await new Deno.Command(command, {
-      ...identity,
-      ...(signal && { signal }),
-      args,
-      env: { ...DENO_ENV, NO_COLOR: "1" },
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    }).output();
-  } catch (error) {
-    // The program of the check can be run by all, so it is the folder that the user cannot enter.
-    if (identity.gid !== undefined && messageOf(error).includes("Permission denied")) {
-      throw new HandlerError(
-        handler,
-        "its user cannot enter the working directory. Start spawnd in another one, such as /",
-      );
-    }
-    throw HandlerError.from(handler, error);
-  } finally {
-    clearTimeout(notice);
-  }
-  signal?.throwIfAborted();
-  const { success, stderr } = output;
-  if (success) return;
-  const lines = new TextDecoder().decode(stderr).split("\n");
-  const location = lines.find((line) => /^\s+at /.test(line)) ?? "";
-  throw new HandlerError(
-    handler,
-    lines[0]!.replace(/^error: /, "") + location.replace(/^\s+/, " "),
-  );
 }

@@ -34,7 +34,7 @@ export interface Poolable {
   /** Stops it; each step of the stop ladder waits `killTimeoutMs` milliseconds. */
   stop(killTimeoutMs: number): Promise<void>;
   /** Releases what it still holds. */
-  cancel(): void;
+  release(): void;
 }
 
 /** Options for {@linkcode Pool}. */
@@ -179,7 +179,7 @@ export class Pool<W extends Poolable> {
       const index = this.#idle.indexOf(worker);
       if (index < 0) return; // it has a client, or is being retired
       this.#idle.splice(index, 1);
-      worker.cancel();
+      this.#retire(worker); // it may have left something behind
       const ageMs = this.#options.clock.now() - startedAtMs;
       if (exit.code === 0 && ageMs < EARLY_EXIT_MS) this.#disableWarm();
       // Ctrl-C in a terminal also reaches the children; that is not a failed start.
@@ -207,12 +207,14 @@ export class Pool<W extends Poolable> {
   }
 
   #retireAll(): void {
-    for (const worker of this.#idle.splice(0)) {
-      const retired = worker.stop(this.#options.killTimeoutMs).then(() => {
-        worker.cancel();
-        this.#retiring.delete(retired);
-      });
-      this.#retiring.add(retired);
-    }
+    for (const worker of this.#idle.splice(0)) this.#retire(worker);
+  }
+
+  #retire(worker: W): void {
+    const retired = worker.stop(this.#options.killTimeoutMs).then(() => {
+      worker.release();
+      this.#retiring.delete(retired);
+    });
+    this.#retiring.add(retired);
   }
 }

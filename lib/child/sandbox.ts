@@ -8,25 +8,69 @@
  * @module
  */
 
+/** The permissions of Deno that a module can be granted. */
+export const PERMISSIONS = ["read", "write", "net", "env", "run", "sys", "ffi", "import"] as const;
+
+/** Whether `text` names a permission, or one with values, such as `env=TZ`. */
+export function isGrant(text: string): boolean {
+  const [, name, values] = /^([a-z]+)(?:=(.+))?$/s.exec(text) ?? [];
+  return PERMISSIONS.some((permission) => permission === name) && values !== "";
+}
+
+/** Stands between what a module lacks and the permission that would give it. */
+const ADVICE = ": start spawnd with --grant ";
+
 /**
  * Deletes what reaches the disk, or reads it: `localStorage`, and `Storage`, which makes another
  * one; workers, which have globals of their own; and the runtime's internals, where an error's
- * source line is read from any file.
+ * source line is read from any file. Where a permission is missing, Deno's message advises one of
+ * its own flags, which the module's author cannot pass; this names the one of spawnd.
  */
 const PRELOAD = `
 for (const name of ["Storage", "localStorage", "sessionStorage", "Worker"]) delete globalThis[name];
 delete Deno[Deno.internal];
+const { NotCapable } = Deno.errors;
+for (const type of ["error", "unhandledrejection"]) {
+  addEventListener(type, ({ error, reason = error }) => {
+    if (!(reason instanceof NotCapable)) return;
+    reason.message = reason.message.replace(
+      /^(Requires (\\w+) access(?: to "([^"]*)")?).*/s,
+      (_, what, name, value) => what + "${ADVICE}" + name + (value ? "=" + value : ""),
+    );
+  });
+}
 `;
 
+/** The grant that a line of a module's stderr advises, if it does. */
+export function advisedGrant(line: string): string | undefined {
+  const at = line.indexOf(ADVICE);
+  return at < 0 ? undefined : line.slice(at + ADVICE.length);
+}
+
 /** Flags of `deno run`. Everything a module imports is cached by the check at start. */
-export const SANDBOX_FLAGS: readonly string[] = [
-  "--cached-only",
-  `--preload=data:text/javascript,${encodeURIComponent(PRELOAD)}`,
-];
+export function sandboxFlags(grants: readonly string[]): string[] {
+  return [
+    ...(has(grants, "import") ? [] : ["--cached-only"]),
+    `--preload=data:text/javascript,${encodeURIComponent(PRELOAD)}`,
+    ...grants.map((grant) => `--allow-${grant}`),
+  ];
+}
 
 /** Variables of a module's process, but not of the check: it has to look up names. */
-export const SANDBOX_ENV: Readonly<Record<string, string>> = {
-  DENO_CACHE_LSC_ENDPOINT: ",", // no address: the Cache API finds no store, here and in node's workers
-  DENO_WEBGPU_BACKEND: "noop", // drivers write to a cache of their own
-  RES_OPTIONS: "attempts:0", // the inspector looks a name up before it asks for permission
-};
+export function sandboxEnv(grants: readonly string[]): Record<string, string> {
+  return {
+    DENO_CACHE_LSC_ENDPOINT: ",", // no address: the Cache API finds no store, here and in node's workers
+    DENO_WEBGPU_BACKEND: "noop", // drivers write to a cache of their own
+    // The inspector looks a name up before it asks for permission.
+    ...(!has(grants, "net") && { RES_OPTIONS: "attempts:0" }),
+  };
+}
+
+/** Whether a module may start or signal processes. */
+export function canSpawn(grants: readonly string[]): boolean {
+  return has(grants, "run") || has(grants, "ffi");
+}
+
+function has(grants: readonly string[], permission: (typeof PERMISSIONS)[number]): boolean {
+  return grants.some((grant) => grant.split("=")[0] === permission);
+}

@@ -7,26 +7,33 @@
  * @module
  */
 
-import type { Handler } from "./handler.ts";
-import { stopByLadder, type StopSignal } from "./stop_ladder.ts";
 import { lines } from "../base/lines.ts";
 import { log } from "../base/log.ts";
 import { type Endpoint, MIN_BUFFER_BYTES } from "../base/relay.ts";
-
-/** Where a child's stderr goes: to the server's stderr, line by line to its log, or nowhere. */
-export type StderrMode = "inherit" | "log" | "null";
+import { settlesWithin } from "../base/settles_within.ts";
+import type { Launch, StderrMode } from "./launch.ts";
+import { groupEnd, signalGroup } from "./process_group.ts";
+import { stopByLadder, stopRemains, type StopSignal } from "./stop_ladder.ts";
 
 /** Options for {@linkcode Worker}. */
 export interface WorkerOptions {
   /** Where its stderr goes. */
   readonly stderr: StderrMode;
-  /** Environment variables to add; those of the handler take precedence. */
+  /** Is told each line of its stderr that goes to the log. */
+  readonly onStderr?: (line: string) => void;
+  /** The first signal it is stopped with. */
+  readonly stopSignal: StopSignal;
+  /** Environment variables of this child; those of the launch take precedence. */
   readonly env: Readonly<Record<string, string>>;
-  /** The user id it runs as; by default the server's. */
-  readonly uid?: number;
-  /** The group id it runs as, as its only group. */
-  readonly gid?: number;
 }
+
+/** How long what is left in stderr may take to be read, in milliseconds. */
+const STDERR_MS = 1_000;
+/**
+ * How long the end of a group is waited for after SIGKILL, in milliseconds: what is left then are
+ * processes that the kernel holds on to, or dead ones that their new parent does not reap.
+ */
+const KILLED_MS = 200;
 
 /** How a child ended. */
 export interface Exit {
@@ -45,16 +52,23 @@ export class Worker implements Endpoint {
   readonly pid: number;
   /** Resolves when it has ended and has been reaped. Never rejects. */
   readonly exited: Promise<Exit>;
+  /** Resolves when nothing that it has started is left either, in its group. Never rejects. */
+  readonly ended: Promise<void>;
   /** How it ended; `null` while it runs. */
   exit: Exit | null = null;
-  /** The last signal it was sent, if any. */
+  /** Whether nothing that it has started is left either, in its group. */
+  hasEnded = false;
+  /** The last signal that it, or what it left, was sent, if any. */
   signalled: StopSignal | undefined;
   /** The id of the connection it serves, for its stderr lines in the log; set by the session. */
   connectionId: number | undefined;
 
+  readonly #launch: Launch;
+  readonly #stopSignal: StopSignal;
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #stdout: ReadableStreamBYOBReader;
+  readonly #stderr: { readonly read: Promise<void>; readonly stop: AbortController } | undefined;
   #stdinClosed = false;
   /** The first read of its stdout, started early so that it costs the client no time. */
   #firstRead: Promise<Chunk> | undefined;
@@ -66,14 +80,16 @@ export class Worker implements Endpoint {
    * executable (`PermissionDenied`), no process or descriptor is left (`code` is `EAGAIN` or
    * `EMFILE`), or the server may not start it as that user (`PermissionDenied`).
    */
-  constructor(handler: Handler, { stderr, env, ...identity }: WorkerOptions) {
-    this.#child = new Deno.Command(handler.command, {
-      ...identity,
-      args: [...handler.args],
-      env: { ...env, ...handler.env },
+  constructor(launch: Launch, { stderr, onStderr, stopSignal, env }: WorkerOptions) {
+    this.#launch = launch;
+    this.#stopSignal = stopSignal;
+    this.#child = new Deno.Command(launch.command, {
+      ...launch.options,
+      args: [...launch.args],
+      env: { ...env, ...launch.env },
       stdin: "piped",
       stdout: "piped",
-      stderr: stderr === "log" ? "piped" : stderr,
+      stderr: stderr === "log" ? "piped" : stderr === "null" ? "null" : "inherit",
     }).spawn();
     this.pid = this.#child.pid;
     this.#stdin = this.#child.stdin.getWriter();
@@ -81,7 +97,11 @@ export class Worker implements Endpoint {
     this.#firstRead = this.#stdout.read(new Uint8Array(MIN_BUFFER_BYTES));
     this.#firstRead.catch(() => {}); // read() reports it
     this.exited = this.#reap();
-    if (stderr === "log") this.#logStderr();
+    this.ended = this.#end();
+    if (stderr === "log") {
+      const stop = new AbortController();
+      this.#stderr = { stop, read: this.#logStderr(stop.signal, onStderr) };
+    }
   }
 
   /** Reads the child's stdout; {@linkcode Worker.cancel} ends a pending read. */
@@ -113,15 +133,36 @@ export class Worker implements Endpoint {
     this.#stdout.cancel().catch(() => {});
   }
 
-  /** Ends it by {@linkcode stopByLadder}; resolves when it has been reaped. */
-  stop(killTimeoutMs: number, graceMs?: number): Promise<void> {
-    return stopByLadder(this, killTimeoutMs, graceMs);
+  /**
+   * Lets go of the pipes of a child that has ended, even if another process still holds them. What
+   * is left in its stderr is read first.
+   */
+  async release(): Promise<void> {
+    this.cancel();
+    if (this.#stderr === undefined) return;
+    await settlesWithin(this.#stderr.read, STDERR_MS);
+    this.#stderr.stop.abort();
   }
 
-  /** Sends a signal, unless the child has been reaped. */
+  /** Ends it by {@linkcode stopByLadder}; resolves when nothing of it is left. */
+  stop(killTimeoutMs: number, graceMs = killTimeoutMs): Promise<void> {
+    return stopByLadder(this, { stopSignal: this.#stopSignal, killTimeoutMs, graceMs });
+  }
+
+  /** Ends what it leaves behind, once it exits by itself. Resolves when nothing of it is left. */
+  stopRemains(killTimeoutMs: number): Promise<void> {
+    return stopRemains(this, { stopSignal: this.#stopSignal, killTimeoutMs });
+  }
+
+  /** Sends a signal to its process group, or to the child alone, unless it has ended. */
   kill(signal: StopSignal): void {
+    if (this.hasEnded || this.signalled === "SIGKILL") return;
+    if (this.#launch.signalsGroup && signalGroup(this.pid, signal)) {
+      this.signalled = signal;
+      return;
+    }
     try {
-      this.#child.kill(signal);
+      this.#child.kill(signal); // without a group, or before it has one
       this.signalled = signal;
     } catch {
       // A child that has been reaped cannot be signalled (TypeError, seen on 2.9).
@@ -136,14 +177,31 @@ export class Worker implements Endpoint {
       // Deno has no names for real-time signals, so the status rejects (seen on 2.9).
       this.exit = { code: 128, signal: "unknown" };
     }
+    this.hasEnded = !this.#launch.signalsGroup || !signalGroup(this.pid, 0);
     // stdin has no reader any more: release the descriptor and any pending write.
     this.closeWrite();
     return this.exit;
   }
 
-  async #logStderr(): Promise<void> {
-    for await (const line of lines(this.#child.stderr)) {
-      log.info("stderr", { id: this.connectionId, pid: this.pid, line });
+  async #end(): Promise<void> {
+    await this.exited;
+    if (this.hasEnded) return;
+    let killedAfterMs: number | undefined;
+    await groupEnd(this.pid, (waitedMs) => {
+      if (this.signalled === "SIGKILL") killedAfterMs ??= waitedMs;
+      return waitedMs > (killedAfterMs ?? Infinity) + KILLED_MS;
+    });
+    this.hasEnded = true;
+  }
+
+  async #logStderr(signal: AbortSignal, onLine?: (line: string) => void): Promise<void> {
+    try {
+      for await (const line of lines(this.#child.stderr, signal)) {
+        log.info("stderr", { id: this.connectionId, pid: this.pid, line });
+        onLine?.(line);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
     }
   }
 }

@@ -16,8 +16,10 @@ import {
   isModule,
   moduleHandler,
 } from "../child/handler.ts";
+import { isGrant, PERMISSIONS } from "../child/sandbox.ts";
 import { isNetwork } from "../net/address.ts";
 import {
+  MODULE_OPTIONS,
   type Option,
   OPTIONS,
   type Range,
@@ -66,7 +68,7 @@ export const COMMAND_OPTIONS = {
   version: { name: "version", help: "print the version and exit" },
 } as const satisfies Record<string, Option>;
 
-const ALL_OPTIONS = Object.entries<Option>({ ...OPTIONS, ...COMMAND_OPTIONS });
+const ALL_OPTIONS = Object.entries<Option>({ ...OPTIONS, ...MODULE_OPTIONS, ...COMMAND_OPTIONS });
 /** The names on the command line of the options that `matches` selects. */
 const namesOf = (matches: (option: Option) => boolean): string[] =>
   ALL_OPTIONS.map(([, option]) => option).filter(matches).map(({ name }) => name);
@@ -97,12 +99,13 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   for (const [key, option] of ALL_OPTIONS) {
     const given = parsed[option.name] as boolean | string | string[] | undefined;
     if (given === undefined || given === false) continue;
-    if (given === true) values[key] = true;
+    if (given === true) values[key] = option.default !== true;
     else if (typeof given === "string") values[key] = readArgument(option, given, args);
     else if (given.length > 0) {
       values[key] = given.map((text) => readArgument(option, text, args));
     }
   }
+  if (values.env) values.env = Object.fromEntries(values.env as [string, string][]);
   const separator = args.includes("--") ? ["--", ...parsed["--"]] : [];
   const words = [...parsed._, ...separator];
   for (const arg of args.slice(0, args.length - words.length)) {
@@ -112,18 +115,26 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     }
   }
   for (const arg of unknown) throw new UsageError(`unknown option ${suggest(arg)}`);
-  for (const [key, { name, requires }] of ALL_OPTIONS) {
-    if (requires && values[key] !== undefined && values[requires] === undefined) {
+  for (const [key, { name, requires, excludes = [] }] of ALL_OPTIONS) {
+    if (values[key] === undefined) continue;
+    if (requires && values[requires] === undefined) {
       throw new UsageError(`--${name} requires --${nameOf(requires)}`);
     }
+    const excluded = excludes.find((other) => values[other] !== undefined);
+    if (excluded) throw new UsageError(`--${name} cannot be given with --${nameOf(excluded)}`);
   }
 
-  const { help, version, logLevel = "info", logFormat = "text", status, ...server } = values;
+  const { help, version, logLevel = "info", logFormat = "text", status, grant, ...server } = values;
   const show = help ? "help" : version ? "version" : undefined;
   const quiet = logLevel === "warn" || logLevel === "error";
   return {
     ...(show && { show }),
-    server: { ...server, handler: show ? counterHandler() : readHandler(words, quiet) },
+    server: {
+      ...server,
+      handler: show
+        ? counterHandler()
+        : readHandler(words, { quiet, grant: grant as string[] | undefined }),
+    },
     logLevel: logLevel as LogLevel,
     logFormat: logFormat as LogFormat,
     ...(status !== undefined && { status: status as NonNullable<CommandLine["status"]> }),
@@ -136,14 +147,24 @@ export function nameOf(key: string): string {
 }
 
 /** The handler in the words that follow the options. */
-function readHandler([first, ...rest]: string[], quiet: boolean): Handler {
+function readHandler(
+  [first, ...rest]: string[],
+  { quiet, grant }: { quiet: boolean; grant: string[] | undefined },
+): Handler {
+  if (first !== undefined && first !== "--" && isModule(first)) {
+    return moduleHandler(first, rest, { grant: grant ?? [] });
+  }
+  if (grant) {
+    throw new UsageError(
+      "--grant takes a module, which has no rights without it. A program has those of its user",
+    );
+  }
   if (first === undefined) return counterHandler({ quiet });
   if (first === "--") {
     const [command, ...args] = rest;
     if (!command) throw new UsageError("-- takes a program and its arguments, got nothing");
     return commandHandler(command, args);
   }
-  if (isModule(first)) return moduleHandler(first, rest);
   throw new UsageError(
     `a handler is a module (such as handler.ts) or -- and a program, got ${JSON.stringify(first)}`,
   );
@@ -168,10 +189,18 @@ function read({ argument, words, range }: Option, text: string): unknown {
       return isNetwork(text) ? text : undefined;
     case "N":
       return readNumber(text, range!);
+    case "NAME=VALUE":
+      return /^([^=]+)=(.*)$/s.exec(text)?.slice(1);
+    case "NAME[:GROUP]":
+      return /^[^:]+(:[^:]+)?$/.test(text) ? text : undefined;
+    case "PERMISSION[=VALUES]":
+      return isGrant(text) ? text : undefined;
     case "N[/SECONDS]":
       return readRate(text);
     case "SECONDS":
       return readSeconds(text, range!);
+    case "SIGNAL":
+      return words!.find((word) => [word, word.replace("SIG", "")].includes(text.toUpperCase()));
     case "WORD":
       return words!.includes(text) ? text : undefined;
     case "[HOST:]PORT":
@@ -219,8 +248,17 @@ function domainOf({ argument, words, range: [min, max] = [0, 0] }: Option): stri
       return "a number, or a number and seconds, such as 30/60";
     case "SECONDS":
       return `seconds from ${min / 1000} to ${Math.floor(max / 1000)}`;
+    case "NAME=VALUE":
+      return "a variable's name and value, such as TZ=UTC";
+    case "NAME[:GROUP]":
+      return "a user, or a user and a group, such as git or www-data:git";
+    case "PERMISSION[=VALUES]":
+      return `a permission of Deno (${
+        listOf(PERMISSIONS)
+      }), or one with values, such as env=TZ,LANG`;
     case "TEXT":
       return "a text";
+    case "SIGNAL":
     case "WORD":
       return listOf(words!);
     case "[HOST:]PORT":

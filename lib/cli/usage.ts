@@ -68,5 +68,5 @@ export function defaultOf({ argument, default: value, defaultText }: Option): st
   if (defaultText !== undefined) return defaultText;
   if (argument === "SECONDS") return String(Number(value) / 1000);
   if (argument === "N[/SECONDS]") return String(OPTIONS.ratePerSource.default.count);
-  return value === undefined || value === false ? "" : String(value);
+  return value === undefined || typeof value === "boolean" ? "" : String(value);
 }

@@ -48,6 +48,13 @@ type Socket = Deno.Listener<Deno.TcpConn | Deno.UnixConn>;
 const ACCEPT_PAUSE_MS = 100;
 /** How long a closing socket waits for one more client; see {@linkcode Listener.close}. */
 const CLOSE_TIMEOUT_MS = 100;
+/** How long closing may take while clients keep coming. */
+const MAX_CLOSE_MS = 2_000;
+/**
+ * After many calls in one turn of the event loop the runtime puts off even what is ready (tokio's
+ * cooperative budget, seen on 2.9): so many accepts in a turn do find the backlog as it is.
+ */
+const ACCEPTS_PER_TURN = 4;
 
 /** A listening socket. */
 export class Listener {
@@ -58,7 +65,9 @@ export class Listener {
   #socket: Socket | undefined;
   /** Set while it is closing: closes it even if the backlog was never seen empty. */
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
-
+  #closeByMs = Infinity;
+  /** How many accepts of this turn will still find the backlog as it is. */
+  #acceptsLeft = 0;
   #isPaused = false;
   /** Rejects the pending accept, for a socket that is left open. */
   #cancelAccept: (() => void) | undefined;
@@ -128,7 +137,7 @@ export class Listener {
         const accepting = this.#file === undefined
           ? this.#socket.accept()
           : this.#acceptOrCancel(this.#socket);
-        if (this.#closeTimer && !await settlesAtOnce(accepting)) this.closeNow();
+        if (this.#closeTimer) await this.#closeIfEmpty(accepting);
         return new Connection(await accepting);
       } catch (error) {
         if (error instanceof Deno.errors.BadResource) return; // closed
@@ -164,7 +173,28 @@ export class Listener {
    * rarely, any moment will do, so a timer closes the socket after {@linkcode CLOSE_TIMEOUT_MS}.
    */
   close(): void {
-    this.#closeTimer ??= setTimeout(() => this.closeNow(), CLOSE_TIMEOUT_MS);
+    if (this.#closeTimer !== undefined) return;
+    this.#closeByMs = performance.now() + MAX_CLOSE_MS;
+    this.#waitForClient();
+  }
+
+  #waitForClient(): void {
+    clearTimeout(this.#closeTimer);
+    const leftMs = this.#closeByMs - performance.now();
+    this.#closeTimer = setTimeout(() => this.closeNow(), Math.min(CLOSE_TIMEOUT_MS, leftMs));
+  }
+
+  /** Closes the socket if `accepting` finds no client, or else waits for another one. */
+  async #closeIfEmpty(accepting: Promise<Deno.Conn>): Promise<void> {
+    let isEmpty = !await settlesAtOnce(accepting);
+    if (isEmpty && this.#acceptsLeft <= 0) {
+      await new Promise((resolve) => setTimeout(resolve)); // a turn of its own
+      this.#acceptsLeft = ACCEPTS_PER_TURN;
+      isEmpty = !await settlesAtOnce(accepting);
+    }
+    this.#acceptsLeft--;
+    if (isEmpty) this.closeNow();
+    else this.#waitForClient();
   }
 
   /** Closes immediately; the kernel resets the connections in the backlog. */

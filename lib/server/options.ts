@@ -11,7 +11,8 @@
 import type { Rate } from "../admission/admission.ts";
 import type { Observer } from "../base/observer.ts";
 import type { Handler } from "../child/handler.ts";
-import type { StderrMode } from "../child/worker.ts";
+import { STOP_SIGNALS, type StopSignal } from "../child/stop_ladder.ts";
+import type { StderrMode } from "../child/launch.ts";
 
 /** How {@linkcode Server.listen} sets a server up. */
 export interface ServerOptions {
@@ -176,6 +177,32 @@ export interface ServerOptions {
    */
   sendProxy?: number;
   /**
+   * Variables to add to the children's environment, by name.
+   *
+   * @default {{}}
+   */
+  env?: Readonly<Record<string, string>>;
+  /**
+   * Whether children inherit nothing of the server's environment but `PATH`, `HOME`, `LANG`, `LC_*`
+   * and `TZ`. Needs to run sh(1).
+   *
+   * @default {false}
+   */
+  clearEnv?: boolean;
+  /**
+   * The working directory of the children.
+   *
+   * @default {undefined}
+   */
+  cwd?: string;
+  /**
+   * The user that children run as, by name, or `name:group`: with that group, or the user's own, and
+   * no supplementary ones. Needs a server run by root, and to run sh(1), which looks the names up.
+   *
+   * @default {undefined}
+   */
+  user?: string;
+  /**
    * The numeric id of the user that children run as. Needs `gid`, and a server run by root.
    *
    * @default {undefined}
@@ -187,6 +214,26 @@ export interface ServerOptions {
    * @default {undefined}
    */
   gid?: number;
+  /**
+   * Whether each child has a session and process group of its own, so that it can be stopped
+   * together with what it starts. A module that may not start processes gets one only where Ctrl-C
+   * on a terminal would reach it. Takes setsid(1), and an `--allow-run` without a list.
+   *
+   * @default {true}
+   */
+  group?: boolean;
+  /**
+   * Whether what a child leaves behind is left alone.
+   *
+   * @default {false}
+   */
+  leave?: boolean;
+  /**
+   * The first signal that a child is stopped with.
+   *
+   * @default {"SIGTERM"}
+   */
+  stopSignal?: StopSignal;
   /**
    * Where the children's stderr goes.
    *
@@ -216,10 +263,15 @@ export interface Option {
   readonly argument?:
     | "ADDRESS"
     | "CIDR"
+    | "DIR"
     | "FILE"
     | "N"
+    | "NAME=VALUE"
+    | "NAME[:GROUP]"
+    | "PERMISSION[=VALUES]"
     | "N[/SECONDS]"
     | "SECONDS"
+    | "SIGNAL"
     | "TEXT"
     | "WORD"
     | "[HOST:]PORT";
@@ -237,6 +289,8 @@ export interface Option {
   readonly repeatable?: boolean;
   /** The key of another option that must be given with it. */
   readonly requires?: string;
+  /** The keys of options that cannot be given with it. */
+  readonly excludes?: readonly string[];
   /** What else it takes to use it: a permission of Deno's, or to be root. */
   readonly needs?: readonly string[];
 }
@@ -425,6 +479,33 @@ const CHILDREN = {
     range: [0, 2],
     help: "PROXY header that a child reads first: 1 is text, 2 is binary, 0 sends none",
   },
+  env: {
+    name: "env",
+    argument: "NAME=VALUE",
+    default: {},
+    defaultText: "",
+    repeatable: true,
+    help: "set this variable in the children's environment",
+  },
+  clearEnv: {
+    name: "clear-env",
+    default: false,
+    help: "children inherit only PATH, HOME, LANG, LC_* and TZ",
+  },
+  cwd: {
+    name: "cwd",
+    argument: "DIR",
+    defaultText: "the server's",
+    help: "working directory of the children",
+  },
+  user: {
+    name: "user",
+    argument: "NAME[:GROUP]",
+    defaultText: "the server's",
+    excludes: ["uid", "gid"],
+    needs: ["root"],
+    help: "user that children run as, without supplementary groups",
+  },
   uid: {
     name: "uid",
     argument: "N",
@@ -442,14 +523,41 @@ const CHILDREN = {
     needs: ["root"],
     help: "group id that children run as",
   },
+  group: {
+    name: "no-group",
+    default: true,
+    help: "children stay in the server's process group",
+  },
+  leave: {
+    name: "leave",
+    default: false,
+    help: "leave alone what a child leaves behind",
+  },
+  stopSignal: {
+    name: "stop-signal",
+    argument: "SIGNAL",
+    default: "SIGTERM",
+    words: STOP_SIGNALS,
+    help: "first signal that a child is stopped with",
+  },
   stderr: {
     name: "stderr",
     argument: "WORD",
     default: "inherit",
-    words: ["inherit", "log", "null"],
+    words: ["inherit", "log", "client", "null"],
     help: "where the children's stderr goes",
   },
 } as const satisfies Table;
+
+/** What a module handler can be told. */
+export const MODULE_OPTIONS = {
+  grant: {
+    name: "grant",
+    argument: "PERMISSION[=VALUES]",
+    repeatable: true,
+    help: "give a module this permission of Deno, and no others",
+  },
+} as const satisfies Record<string, Option>;
 
 /** Options by the keys of {@linkcode ServerOptions}. */
 type Table = Partial<Record<Exclude<keyof ServerOptions, "handler">, Option>>;
@@ -462,5 +570,5 @@ export const THEMES: Readonly<Record<string, Readonly<Record<string, Option>>>> 
   "Where to listen": LISTENING,
   "Who may connect (a source is an IPv4 address or an IPv6 /64)": ADMISSION,
   "Time limits, in seconds, which may have a fraction": TIMEOUTS,
-  "Child processes": CHILDREN,
+  "Child processes": { ...CHILDREN, ...MODULE_OPTIONS },
 };

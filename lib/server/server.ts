@@ -18,8 +18,7 @@ import { formatSocketAddress, Networks } from "../net/address.ts";
 import { Listener, ListenError } from "../net/listener.ts";
 import type { Tls } from "../net/tls.ts";
 import type { ListenOptions, ServerOptions } from "./options.ts";
-import { nonZero, type ServerStatus } from "./server_status.ts";
-import type { ConnectionStatus } from "./session.ts";
+import { type ConnectionStatus, nonZero, type ServerStatus } from "./server_status.ts";
 import { Sessions } from "./sessions.ts";
 import { resolveSettings, type Settings } from "./settings.ts";
 
@@ -132,18 +131,22 @@ export class Server implements AsyncDisposable {
   /** Its numbers now. */
   status(): ServerStatus {
     const { accepted, waiting, served, failed, refused } = this.#intake;
+    const { maxConnections, queue, warm } = this.#options;
     const bytes = this.#sessions.bytes;
     return {
       accepted,
       active: this.#sessions.active,
       waiting,
       served,
+      ended: { ...this.#sessions.ended },
       failed,
       refused: { ...refused },
       warm: this.#children.warm,
       spawned: this.#children.spawned,
       unspawned: this.#children.unspawned,
+      exits: { ...this.#children.exits },
       killed: { ...this.#children.killed },
+      limits: { connections: maxConnections, queue, warm },
       bytesIn: bytes.in,
       bytesOut: bytes.out,
     };
@@ -157,11 +160,6 @@ export class Server implements AsyncDisposable {
   /** The handler's name, as in the log. */
   get handler(): string {
     return this.#options.handler.name;
-  }
-
-  /** How many children the pool keeps warm. */
-  get poolSize(): number {
-    return this.#options.warm;
   }
 
   /** Whether it is shutting down or has shut down. */

@@ -5,7 +5,7 @@
  */
 
 import type { RefusalReason } from "../admission/intake.ts";
-import type { StopSignal } from "../child/stop_ladder.ts";
+import type { EndReason } from "./end_reason.ts";
 
 /** A server's numbers at one moment. */
 export interface ServerStatus {
@@ -20,6 +20,8 @@ export interface ServerStatus {
   waiting: number;
   /** Connections served to their end. */
   served: number;
+  /** The same, by the reason for which they ended. */
+  ended: Readonly<Record<EndReason, number>>;
   /** Connections refused because no child could be started. */
   failed: number;
   /** Connections not served for another reason. */
@@ -30,12 +32,36 @@ export interface ServerStatus {
   spawned: number;
   /** Children that could not be started. */
   unspawned: number;
+  /** Children that have ended, by exit code or signal. */
+  exits: Readonly<Record<string, number>>;
   /** Children that needed a signal to end, by the last signal they were sent. */
-  killed: Record<StopSignal, number>;
+  killed: Readonly<Record<string, number>>;
+  /** How many connections may be served, how many may wait, and how many children are kept warm. */
+  limits: { readonly connections: number; readonly queue: number; readonly warm: number };
   /** Bytes that children have taken from their clients. */
   bytesIn: number;
   /** Bytes that clients have taken from their children. */
   bytesOut: number;
+}
+
+/** One connection that is being served, at one moment. */
+export interface ConnectionStatus {
+  /** Its number in the log. */
+  readonly id: number;
+  /** The client's address, `ip:port`, or `unix`. */
+  readonly client: string;
+  /** The child's process id. */
+  readonly pid: number;
+  /** Whether the child was started before the client connected. */
+  readonly start: "warm" | "cold";
+  /** How long it has been served. */
+  readonly seconds: number;
+  /** How long ago the last byte moved, in either direction. */
+  readonly idleSeconds: number;
+  /** Bytes that the child has taken. */
+  readonly bytesIn: number;
+  /** Bytes that the client has taken. */
+  readonly bytesOut: number;
 }
 
 /** The counts above 0: most reasons never occur, and a log line should be short. */

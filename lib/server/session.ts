@@ -22,6 +22,8 @@ import {
   type SessionProgress,
   type SessionTimeouts,
 } from "./deadline.ts";
+import type { EndReason } from "./end_reason.ts";
+import type { ConnectionStatus } from "./server_status.ts";
 
 /**
  * How many bytes of a client are still read and dropped after its child's last output. It is more
@@ -31,28 +33,6 @@ const MAX_LINGER_BYTES = 16 * 1024 * 1024;
 
 /** How long the child may refuse input until the client is probed, in milliseconds. */
 const PROBE_AFTER_MS = 1_000;
-
-/**
- * Why a connection ended:
- *
- * - `client-closed`: the client ended its input, then the child its output;
- * - `child-closed`: the child exited or ended its output first;
- * - `client-reset`: the client reset the connection or vanished;
- * - `eof-timeout`: the input had ended, or the child had exited, and no output came in time;
- * - `idle-timeout`: no byte moved in time;
- * - `session-timeout`: it had lasted as long as it may;
- * - `drain-timeout`: the server was shutting down, and the connection had not ended in time;
- * - `killed`: the server was killed by a second signal.
- */
-export type EndReason =
-  | "client-closed"
-  | "child-closed"
-  | "client-reset"
-  | "eof-timeout"
-  | "idle-timeout"
-  | "session-timeout"
-  | "drain-timeout"
-  | "killed";
 
 /** What a session is made of. */
 export interface SessionOptions {
@@ -72,26 +52,6 @@ export interface SessionOptions {
   readonly observer: Observer;
 }
 
-/** One connection that is being served, at one moment. */
-export interface ConnectionStatus {
-  /** Its number in the log. */
-  readonly id: number;
-  /** The client's address, `ip:port`, or `unix`. */
-  readonly client: string;
-  /** The child's process id. */
-  readonly pid: number;
-  /** Whether the child was started before the client connected. */
-  readonly start: "warm" | "cold";
-  /** How long it has been served. */
-  readonly seconds: number;
-  /** How long ago the last byte moved, in either direction. */
-  readonly idleSeconds: number;
-  /** Bytes that the child has taken. */
-  readonly bytesIn: number;
-  /** Bytes that the client has taken. */
-  readonly bytesOut: number;
-}
-
 /** One client and the child that serves it. */
 export class Session {
   /** Client to child. */
@@ -104,7 +64,10 @@ export class Session {
   #worker: Worker;
   #reason: EndReason | undefined;
   #inputEnded = false;
-  #outputEnded = false;
+  /** Whether the child takes no more input, or has exited. */
+  #inputClosed = false;
+  /** Why the connection ends once its input does, after the child has ended its output. */
+  #outputEnd: EndReason | undefined;
   readonly #startedAtMs = performance.now();
   /** Since when the eof timeout applies, if it does yet. */
   #silentSinceMs: number | undefined;
@@ -154,6 +117,15 @@ export class Session {
     this.#decided.resolve();
   }
 
+  /** How its child ended, where nobody stopped it and its client did not leave. */
+  get childExit(): number | string | undefined {
+    const { exit, signalled } = this.#worker;
+    if (exit === null || signalled !== undefined || !this.#reason?.endsWith("-closed")) {
+      return undefined;
+    }
+    return exit.signal ?? exit.code;
+  }
+
   /** Whether the server cut it, or Ctrl-C did, which a terminal sends to the children too. */
   get wasCut(): boolean {
     const { exit, signalled } = this.#worker;
@@ -197,7 +169,7 @@ export class Session {
     await settlesWithin(Promise.all([input, output]), LINGER_MS);
     clearTimeout(this.#timer);
     client.close();
-    worker.cancel();
+    worker.release();
 
     const { code, signal } = await worker.exited;
     const seconds = (performance.now() - this.#startedAtMs) / 1000;
@@ -211,6 +183,7 @@ export class Session {
       seconds: Number(seconds.toFixed(3)),
       exit: signal ?? code,
       reason: this.#reason,
+      ...(this.inbound.dropped > 0 && { dropped: this.inbound.dropped }),
     });
   }
 
@@ -218,7 +191,13 @@ export class Session {
   #attach(worker: Worker): Worker {
     worker.connectionId = this.#options.id;
     worker.exited.then(() => {
-      if (worker === this.#worker) this.#limitSilence();
+      if (worker !== this.#worker) return;
+      this.#limitSilence();
+      this.#inputClosed = true;
+      this.#checkEnd();
+      if (this.#reason === undefined && !worker.hasEnded) {
+        worker.stopRemains(this.#options.timeouts.killTimeoutMs);
+      }
     });
     return worker;
   }
@@ -233,7 +212,7 @@ export class Session {
       log.warn("a warm child was dead, and cannot be replaced", { id, error: String(error) });
       return undefined;
     }
-    dead.cancel();
+    dead.stop(this.#options.timeouts.killTimeoutMs).then(() => dead.release());
     log.warn("a warm child was dead: replaced", { id, dead: dead.pid, pid: this.#worker.pid });
     return this.#worker;
   }
@@ -241,24 +220,37 @@ export class Session {
   /** Client to child. Input that the child no longer takes is still read, and dropped. */
   async #relayInput(child: Endpoint): Promise<void> {
     const { client, preamble } = this.#options;
+    const flow = this.inbound;
     if (preamble) await child.write(preamble).catch(() => {}); // the pump will fail too
-    let end = await pump(client, child, this.inbound);
+    let end = await pump(client, child, flow);
     if (end === "sink-failed") {
+      this.#inputClosed = true;
+      this.#checkEnd();
       let left = MAX_LINGER_BYTES;
-      end = await discard(client, (bytes) => this.#outputEnded && (left -= bytes) < 0);
+      end = await discard(client, (bytes) => {
+        flow.dropped += bytes;
+        return this.#outputEnd !== undefined && (left -= bytes) < 0;
+      });
       if (end === "sink-failed") return;
     }
-    if (end === "source-failed") return this.#clientFailed(this.inbound.error);
+    if (end === "source-failed") return this.#clientFailed(flow.error);
     this.#inputEnded = true;
     this.#limitSilence();
+    this.#checkEnd();
   }
 
   /** Child to client. */
   async #relayOutput(child: Endpoint): Promise<void> {
     const end = await pump(child, this.#options.client, this.outbound);
-    this.#outputEnded = true;
+    this.#outputEnd = this.#inputEnded ? "client-closed" : "child-closed";
     if (end === "sink-failed") return this.#clientFailed(this.outbound.error);
-    this.stop(this.#inputEnded ? "client-closed" : "child-closed");
+    this.#checkEnd();
+  }
+
+  /** Ends the session when neither direction goes on: a child without output may still take input. */
+  #checkEnd(): void {
+    if (this.#outputEnd === undefined) return;
+    if (this.#inputEnded || this.#inputClosed) this.stop(this.#outputEnd);
   }
 
   /** The client has gone; the error goes to the log at debug level. */

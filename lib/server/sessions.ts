@@ -10,7 +10,10 @@ import type { Observer } from "../base/observer.ts";
 import type { Children } from "../child/children.ts";
 import { formatProxyHeader } from "../net/proxy_protocol.ts";
 import type { SessionTimeouts } from "./deadline.ts";
-import { type ConnectionStatus, type EndReason, Session } from "./session.ts";
+import { Failures } from "./failures.ts";
+import { END_REASONS, type EndReason } from "./end_reason.ts";
+import type { ConnectionStatus } from "./server_status.ts";
+import { Session } from "./session.ts";
 
 /** What all sessions of a server have in common. */
 export interface SessionsOptions {
@@ -28,13 +31,18 @@ const PROBE_INTERVAL_MS = 1_000;
 export class Sessions {
   /** How many have ended because they were cut: see {@linkcode Session.wasCut}. */
   cut = 0;
+  /** How many have ended, by reason. */
+  readonly ended: Record<EndReason, number>;
   readonly #options: SessionsOptions;
   readonly #active = new Set<Session>();
-  readonly #ended = { in: 0, out: 0 };
+  readonly #endedBytes = { in: 0, out: 0 };
+  readonly #failures = new Failures();
   #probing: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    const none = END_REASONS.map((reason) => [reason, 0]);
+    this.ended = Object.fromEntries(none) as Record<EndReason, number>;
   }
 
   /** How many connections are being served. */
@@ -44,7 +52,7 @@ export class Sessions {
 
   /** The bytes of all sessions so far, to children and to clients. */
   get bytes(): { in: number; out: number } {
-    const bytes = { ...this.#ended };
+    const bytes = { ...this.#endedBytes };
     for (const { inbound, outbound } of this.#active) {
       bytes.in += inbound.bytes;
       bytes.out += outbound.bytes;
@@ -84,8 +92,10 @@ export class Sessions {
     this.#active.delete(session);
     if (this.#active.size === 0) clearInterval(this.#probing);
     if (session.wasCut) this.cut++;
-    this.#ended.in += session.inbound.bytes;
-    this.#ended.out += session.outbound.bytes;
+    this.ended[session.reason!]++;
+    if (session.childExit !== undefined) this.#failures.add(session.childExit);
+    this.#endedBytes.in += session.inbound.bytes;
+    this.#endedBytes.out += session.outbound.bytes;
   }
 
   /** Ends them all. */

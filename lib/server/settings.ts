@@ -7,7 +7,7 @@
 import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } from "./options.ts";
 
 /** Options that stay absent where they are not given. */
-type Optional = "unix" | "cert" | "key" | "uid" | "gid";
+type Optional = "unix" | "cert" | "key" | "cwd" | "user" | "uid" | "gid";
 
 /** The options with their defaults filled in. */
 export type Settings = Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
@@ -15,7 +15,8 @@ export type Settings = Required<Omit<ServerOptions, Optional>> & Pick<ServerOpti
 /**
  * Fills in the defaults and checks the ranges.
  *
- * @throws {RangeError} A number is outside its range, or an option lacks another that it requires.
+ * @throws {RangeError} A number is outside its range, or an option lacks another that it requires, or has
+ * one that it excludes.
  */
 export function resolveSettings(options: ServerOptions): Settings {
   const { handler } = options;
@@ -27,6 +28,10 @@ export function resolveSettings(options: ServerOptions): Settings {
     if (option.range) requireInRange(key, value as number, option.range);
     if (option.requires && given[option.requires] === undefined) {
       throw new RangeError(`Cannot listen as ${key} requires ${option.requires}`);
+    }
+    for (const other of option.excludes ?? []) {
+      if (given[other] === undefined) continue;
+      throw new RangeError(`Cannot listen as ${key} excludes ${other}`);
     }
     settings[key] = value;
   }

@@ -33,8 +33,7 @@ import { type HttpRequest, type HttpResponse, HttpServer, MAX_CONNECTIONS } from
 import { Metrics } from "./metrics.ts";
 import type { Observer } from "../base/observer.ts";
 import type { Server } from "../server/server.ts";
-import type { ServerStatus } from "../server/server_status.ts";
-import type { ConnectionStatus } from "../server/session.ts";
+import type { ConnectionStatus, ServerStatus } from "../server/server_status.ts";
 import { CONTENT_SECURITY_POLICY, PAGE } from "./page.ts";
 
 export type { HistoryValues } from "./history.ts";
@@ -51,8 +50,6 @@ export interface Status extends ServerStatus {
   readonly draining: boolean;
   /** Whether a client that connects now would be served or queued. */
   readonly ready: boolean;
-  /** How many children the pool keeps warm. */
-  readonly pool: number;
   /** Memory of the server itself, without its children. */
   readonly memoryBytes: number;
   /** The connections being served, oldest first. */
@@ -158,7 +155,6 @@ export class StatusListener implements AsyncDisposable {
       draining: server.isDraining,
       ready: server.isReady,
       ...server.status(),
-      pool: server.poolSize,
       memoryBytes: Deno.memoryUsage().rss,
       connections: server.connections(),
       history: this.#history.values,

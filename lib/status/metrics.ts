@@ -31,24 +31,32 @@ const COUNTERS: Readonly<Record<string, [help: string, value: (status: ServerSta
 const GAUGES: typeof COUNTERS = {
   connections_active: ["Connections being served.", ({ active }) => active],
   connections_waiting: ["Connections waiting for a slot.", ({ waiting }) => waiting],
+  connections_limit: ["Connections that may be served at once.", (s) => s.limits.connections],
+  queue_limit: ["Connections that may wait for a slot.", (s) => s.limits.queue],
   children_warm: ["Children waiting for a client.", ({ warm }) => warm],
 };
 
-/** Counters with a label. */
+/** Counters with labels; a value has the one that its name belongs to. */
 const FAMILIES: Readonly<
   Record<
     string,
     [
       help: string,
-      label: string,
+      label: (name: string) => string,
       values: (status: ServerStatus) => Readonly<Record<string, number>>,
     ]
   >
 > = {
-  connections_refused_total: ["Connections not served.", "reason", ({ refused }) => refused],
+  connections_refused_total: ["Connections not served.", () => "reason", (s) => s.refused],
+  connections_ended_total: ["Connections served to their end.", () => "reason", (s) => s.ended],
+  children_exited_total: [
+    "Children that have ended, by exit code or signal.",
+    (name) => /^\d+$/.test(name) ? "code" : "signal",
+    ({ exits }) => exits,
+  ],
   children_killed_total: [
     "Children that needed a signal to end, by the last one sent.",
-    "signal",
+    () => "signal",
     ({ killed }) => killed,
   ],
 };
@@ -98,10 +106,11 @@ export class Metrics implements Observer {
       const collect = function (this: Counter) {
         this.reset();
         for (const [kind, count] of Object.entries(values(server.status()))) {
-          this.inc({ [label]: kind }, count);
+          this.inc({ [label(kind)]: kind }, count);
         }
       };
-      new Counter({ name: `spawnd_${name}`, help, labelNames: [label], registers, collect });
+      const labelNames = ["reason", "code", "signal"];
+      new Counter({ name: `spawnd_${name}`, help, labelNames, registers, collect });
     }
     for (const [name, [help, value]] of Object.entries(GAUGES)) {
       const collect = function (this: Gauge) {

@@ -59,23 +59,26 @@ function plot(name, values, unit) {
 }
 
 function show(status) {
-  const { refused, killed, connections, history } = status;
+  const { refused, ended, exits, killed, limits, connections, history } = status;
+  const rows = (counts, before) => Object.entries(counts).map(([name, n]) => [before + name, count.format(n)]);
   const state = status.draining ? "draining" : status.ready ? "serving" : "full";
   $("state").textContent = state;
   $("state").className = state === "serving" ? "faint" : "bad";
   $("where").textContent = status.addresses.join(" ") + " → " + status.handler;
   $("since").textContent = "up " + span(status.uptimeSeconds);
   fill($("totals"), [
-    ["active", count.format(status.active)], ["waiting", count.format(status.waiting)],
+    ["active", count.format(status.active) + " of " + count.format(limits.connections)],
+    ["waiting", count.format(status.waiting) + " of " + count.format(limits.queue)],
     ["accepted", count.format(status.accepted)], ["served", count.format(status.served)],
     ["from clients", bytes(status.bytesIn)], ["to clients", bytes(status.bytesOut)],
     ["memory", bytes(status.memoryBytes)],
   ]);
   fill($("children"), [
-    ["warm", status.warm + " of " + status.pool], ["spawned", count.format(status.spawned)], ["failed to start", count.format(status.unspawned)],
-    ["ended by SIGTERM", count.format(killed.SIGTERM)], ["by SIGKILL", count.format(killed.SIGKILL)],
+    ["warm", status.warm + " of " + limits.warm], ["spawned", count.format(status.spawned)], ["failed to start", count.format(status.unspawned)],
+    ...rows(exits, "exit "), ...rows(killed, "stopped by "),
   ]);
-  fill($("refused"), [["failed", status.failed], ...Object.entries(refused)].map(([reason, n]) => [reason, count.format(n)]));
+  fill($("ended"), rows(ended, ""));
+  fill($("refused"), rows({ failed: status.failed, ...refused }, ""));
   plot("active", history.active, "");
   plot("accepted", history.accepted, " a second");
   plot("first", history.firstByteMs, " ms");
@@ -138,6 +141,8 @@ ${plot("first", "time to the first byte, median")}
 </table></div>
 <p id="none" class="faint">No connections.</p>
 <p id="more" class="faint"></p>
+<h2>Ended</h2>
+<dl id="ended"></dl>
 <h2>Not served</h2>
 <dl id="refused"></dl>
 <h2>Children</h2>

@@ -1,0 +1,35 @@
+/**
+ * Looks up a program without running it, as execvp(3) would, and says why it cannot be run. sh(1)
+ * does it, since the server has no permission to read files.
+ *
+ * @module
+ */
+
+/** $1 program, $2 what a module may be told. */
+const LOOK_UP = `
+fail() { echo "$1" >&2; exit 1; }
+case $1 in
+  */*)
+    [ -d "$1" ] && fail "it is a directory"
+    [ -e "$1" ] || fail "there is no such file$2"
+    [ -x "$1" ] || fail "the file is not executable\${2:-: chmod +x may be missing}"
+    exit ;;
+esac
+IFS=:
+for folder in $PATH; do
+  file=\${folder:-.}/$1
+  [ -f "$file" ] && [ -x "$file" ] && exit
+done
+[ -f "$1" ] && [ -x "$1" ] && fail "there is no such program in PATH. For the file in this folder, write ./$1"
+fail "there is no such program in PATH$2"`;
+
+/**
+ * A command that fails, with the reason on stderr, if a program cannot be run.
+ *
+ * @param command A path, or a name to look up in PATH.
+ * @param isModule Whether it looks like a module, which goes without the dashes.
+ */
+export function lookUpCommand(command: string, isModule: boolean): [string, ...string[]] {
+  const advice = isModule ? ". To run a module with Deno, leave out the --" : "";
+  return ["sh", "-c", LOOK_UP, "sh", command, advice];
+}

@@ -1,0 +1,110 @@
+/** What a module may do: the permissions that --grant gives it, and no others. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ask, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
+import { until } from "./_waiting.ts";
+
+/** Runs `fn` with a module of this code. */
+async function withModule(code: string, fn: (module: string) => Promise<void>): Promise<void> {
+  const module = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(module, code);
+  await fn(module);
+  await Deno.remove(module);
+}
+
+const ECHO = "for await (const chunk of Deno.stdin.readable) await Deno.stdout.write(chunk);\n";
+const STATES = `const names = ["read", "write", "net", "env", "run", "sys", "ffi"] as const;
+console.log(names.filter((name) => Deno.permissions.querySync({ name }).state === "granted").join());
+console.log(Deno.permissions.querySync({ name: "env", variable: "TZ" }).state);`;
+
+Deno.test("--grant gives the permissions named, and the warm pool stays", async () => {
+  await withModule(ECHO + STATES, async (module) => {
+    for (
+      const [grants, answer] of [
+        [[], "\nprompt\n"],
+        [["env=TZ,LANG"], "\ngranted\n"],
+        [["env"], "env\ngranted\n"],
+        [["read", "net", "run", "import"], "read,net,run\nprompt\n"],
+      ] as const
+    ) {
+      const options = grants.flatMap((grant) => ["--grant", grant]);
+      await using spawnd = await Spawnd.start(...options, "--warm", "1", module);
+      assertEquals(text(await ask(spawnd.port, "hi\n")), `hi\n${answer}`);
+      await spawnd.record({ message: "open", start: "warm" });
+    }
+  });
+});
+
+Deno.test("a granted network is one that works, names too", async () => {
+  await using target = await Spawnd.start("--", "cat");
+  await withModule(
+    `const conn = await Deno.connect({ hostname: "localhost", port: ${target.port} });
+     await conn.write(new TextEncoder().encode("through"));
+     await conn.closeWrite();
+     for await (const chunk of conn.readable) await Deno.stdout.write(chunk);`,
+    async (module) => {
+      await using spawnd = await Spawnd.start("--grant", `net=localhost:${target.port}`, module);
+      spawnd.mayChildrenFail = true; // those that are warm find the other server gone
+      assertEquals(text(await ask(spawnd.port, "")), "through");
+    },
+  );
+});
+
+for (
+  const [code, grant] of [
+    [`Deno.env.get("TZ")`, "env=TZ"],
+    [`await Deno.readTextFile("/etc/hostname")`, "read=/etc/hostname"],
+    [`await Deno.connect({ hostname: "127.0.0.1", port: 9 })`, "net=127.0.0.1:9"],
+    [`new Deno.Command("true").outputSync()`, "run=true"],
+    [`Deno.hostname()`, "sys=hostname"],
+    [`setTimeout(() => Deno.env.toObject())`, "env"],
+  ] as const
+) {
+  Deno.test(`a module that lacks ${grant} is told so once, and never of Deno's flag`, async () => {
+    await withModule(code, async (module) => {
+      await using spawnd = await Spawnd.start("--warm", "2", module);
+      spawnd.mayChildrenFail = true;
+      const { remedy } = await spawnd.record({ message: "the module lacks a permission" });
+      assertEquals(remedy, `--grant ${grant}`);
+      await until("another failure", () => spawnd.records({ message: "stderr" }).length > 3);
+      assertEquals(spawnd.records({ message: "the module lacks a permission" }).length, 1);
+      const said = [...spawnd.lines, ...spawnd.records({ message: "stderr" }).map((r) => r.line)];
+      assert(said.some((line) => String(line).includes(`start spawnd with --grant ${grant}`)));
+      assert(!said.some((line) => String(line).includes("--allow-")), said.join("\n"));
+    });
+  });
+}
+
+Deno.test("an error that the module catches itself stays its own", async () => {
+  await withModule(
+    `try { Deno.env.get("TZ") } catch (error) { console.log(error.name, error.message) }\n${ECHO}`,
+    async (module) => {
+      await using spawnd = await Spawnd.start("--warm", "0", module);
+      assertMatch(text(await ask(spawnd.port, "")), /^NotCapable Requires env access to "TZ"/);
+    },
+  );
+});
+
+Deno.test("npm: addresses and modules with packages work in spawnd's own folder", async () => {
+  const root = new URL("../", import.meta.url).pathname;
+  const lock = await Deno.readTextFile(`${root}deno.lock`);
+  const module = `${root}tests/_with_package.tmp.ts`;
+  // A package that is in no cache of spawnd's, but small, and what the tests already need of npm.
+  await Deno.writeTextFile(
+    module,
+    `import isNumber from "npm:is-number@7.0.0";\nconsole.log(isNumber(Deno.args[0]));`,
+  );
+  try {
+    for (const handler of [module, "tests/_with_package.tmp.ts", `file://${module}`]) {
+      await using spawnd = await Spawnd.start("--warm", "0", handler, "7");
+      assertEquals(text(await ask(spawnd.port, "")), "true\n");
+    }
+    const grants = ["--grant", "env", "--grant", "read"];
+    await using spawnd = await Spawnd.start("--warm", "0", ...grants, "npm:cowsay@1.6.0", "hi");
+    assertMatch(text(await ask(spawnd.port, "")), /< hi >/);
+  } finally {
+    await Deno.remove(module);
+  }
+  assertEquals(await Deno.readTextFile(`${root}deno.lock`), lock);
+});
