@@ -1,12 +1,24 @@
 /**
- * The challenge host, examples/challenge.sh.
+ * The challenge host as its README starts it, and which jail it chooses.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { childOf, dialogue, receiveLine, start } from "./_examples.ts";
+import { works } from "./_challenge.ts";
+import { childOf, dialogue, receiveLine, ROOT, start } from "./_examples.ts";
+import { makeFolder, run } from "./_service.ts";
 import { ask, receiveAll, send, text } from "./_sockets.ts";
 import type { Spawnd } from "./_spawnd.ts";
-import { testWith } from "./_test_with.ts";
+
+const SCRIPT = `${ROOT}examples/challenge.sh`;
+
+/** Declares a test that needs the jails that the challenge host chooses by itself. */
+function testChallenge(name: string, fn: () => Promise<void>): void {
+  Deno.test({
+    name: `${name} (needs user namespaces: apt-get install bubblewrap busybox)`,
+    ignore: !works("bwrap") || !works("unshare"),
+    fn,
+  });
+}
 
 /** Starts the challenge host. */
 function startChallenge(replacements: Record<string, string> = {}): Promise<Spawnd> {
@@ -21,9 +33,7 @@ async function connectChallenge(spawnd: Spawnd): Promise<Deno.TcpConn> {
   return conn;
 }
 
-testWith(
-  "busybox",
-  "busybox",
+testChallenge(
   "challenge.sh runs the program with limits and without the server's environment",
   async () => {
     await using spawnd = await startChallenge();
@@ -35,21 +45,19 @@ testWith(
     for (
       const [name, limit] of Object.entries({
         "cpu time": 2,
-        "address space": 256 * 1024 * 1024,
+        "address space": 128 * 1024 * 1024,
         "file size": 1024 * 1024,
-        "processes": 512,
+        "processes": 16,
         "open files": 32,
         "core file size": 0,
       })
     ) assertMatch(limits, new RegExp(`^Max ${name} +${limit} +${limit} `, "m"));
     const environment = await Deno.readTextFile(`/proc/${pid}/environ`);
-    assertEquals(environment, `PATH=${Deno.env.get("PATH")}\0`);
+    assertEquals(environment, `PATH=${Deno.env.get("PATH")}\0TCPREMOTEIP=127.0.0.1\0`);
   },
 );
 
-testWith(
-  "busybox",
-  "busybox",
+testChallenge(
   "a player's error messages reach that player only",
   async () => {
     await using spawnd = await startChallenge();
@@ -59,9 +67,7 @@ testWith(
   },
 );
 
-testWith(
-  "busybox",
-  "busybox",
+testChallenge(
   "a challenge that exceeds its CPU time is killed, while another goes on",
   async () => {
     await using spawnd = await startChallenge();
@@ -71,16 +77,14 @@ testWith(
     assertEquals(text(await receiveAll(conn)), "");
     conn.close();
     const { exit, reason, seconds } = await spawnd.record({ message: "end", id: 2 });
-    assertEquals([exit, reason], ["SIGKILL", "child-closed"]);
+    assertEquals([exit, reason], [128 + 9, "child-closed"]);
     assert(Number(seconds) > 1.9, `after ${seconds} s`);
     await send(other, "6*7\n");
     assertEquals(await receiveLine(other), "42");
   },
 );
 
-testWith(
-  "busybox",
-  "busybox",
+testChallenge(
   "an idle player is disconnected after the session timeout",
   async () => {
     await using spawnd = await startChallenge({ "--session-timeout 300": "--session-timeout 1" });
@@ -93,9 +97,7 @@ testWith(
   },
 );
 
-testWith(
-  "busybox",
-  "busybox",
+testChallenge(
   "a player's third connection is refused with the README's text",
   async () => {
     await using spawnd = await startChallenge();
@@ -105,3 +107,96 @@ testWith(
     await spawnd.record({ message: "refused", id: 3, reason: "source-limit" });
   },
 );
+
+testChallenge(
+  "without bwrap, the challenge host uses unshare, and stderr says why",
+  async () => {
+    await using folder = await makeFolder();
+    await Deno.chmod(folder.path, 0o755);
+    const [bwrap, PATH] = [`${folder.path}/bwrap`, `${folder.path}:${Deno.env.get("PATH")}`];
+    await Deno.writeTextFile(bwrap, "#!/bin/sh\necho bwrap: not permitted >&2; exit 1\n");
+    await Deno.chmod(bwrap, 0o755);
+    const readNames = ["env", `PATH=${PATH}`, SCRIPT, "sh", "-c", "cat /proc/[0-9]*/comm"];
+    assertEquals(await run(readNames), {
+      code: 0,
+      stdout: "sh\nsh\n", // in a pid namespace
+      stderr: "challenge.sh: bwrap does not work here: bwrap: not permitted\n",
+    });
+    // The reason goes to the server, not to the player.
+    assertEquals(await run(["env", `PATH=${PATH}`, "JAIL=bwrap", SCRIPT, "true"]), {
+      code: 1,
+      stdout: "",
+      stderr: "bwrap: not permitted\n",
+    });
+  },
+);
+
+testChallenge(
+  "where namespaces are forbidden, the challenge host runs nothing, unless it is told to",
+  async () => {
+    const forbidden = [
+      ...(Deno.uid() === 0 ? "setpriv --reuid=65534 --regid=65534 --clear-groups" : "env").split(
+        " ",
+      ),
+      ..."unshare --user --map-current-user --keep-caps sh -c".split(" "),
+      'echo 0 >/proc/sys/user/max_user_namespaces; "$@"',
+      "sh",
+    ];
+    // Its text, because the file may be in a folder that only root may enter.
+    const script = ["sh", "-c", await Deno.readTextFile(SCRIPT), "challenge.sh", "echo", "it runs"];
+    const reason = "[a-z]+: unshare failed: No space left on device\n";
+    const { code, stdout, stderr } = await run([...forbidden, ...script]);
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(
+      stderr,
+      new RegExp(
+        `^challenge.sh: bwrap does not work here: ${reason}` +
+          `challenge.sh: unshare does not work here: ${reason}` +
+          `challenge.sh: no jail, so nothing is run; JAIL=prlimit only limits\n$`,
+      ),
+    );
+    const told = await run([...forbidden, "env", "JAIL=prlimit", ...script]);
+    assertEquals(told, { code: 0, stdout: "it runs\n", stderr: "" });
+  },
+);
+
+testChallenge(
+  "without a jail, a player has the limits, no environment, and as root a user of its own",
+  async () => {
+    const spawnd = startChallenge({
+      "-- examples/challenge.sh busybox bc": `-- env JAIL=prlimit SECRET=secret ${SCRIPT} sh`,
+    });
+    await using server = await spawnd;
+    const answer = text(
+      await ask(server.port, "env | sort; grep Uid: /proc/self/status; ulimit -t"),
+    );
+    const [path, pwd, address, user, seconds] = answer.split("\n");
+    assertEquals([path, pwd], [`PATH=${Deno.env.get("PATH")}`, "PWD=/usr"]);
+    assertEquals([address, seconds], ["TCPREMOTEIP=127.0.0.1", "2"]);
+    assertMatch(
+      user!,
+      Deno.uid() === 0 ? /^Uid:\t200\d{7}\t/ : new RegExp(`^Uid:\t${Deno.uid()}\t`),
+    );
+  },
+);
+
+Deno.test("the challenge host says what is wrong with its command", async () => {
+  for (
+    const [args, code, message] of [
+      [[], 2, /usage: challenge\.sh PROGRAM \[ARGUMENT\.\.\.\]\n$/],
+      [["missing-program"], 127, /^challenge\.sh: there is no program missing-program\n$/],
+      [["/usr/bin/missing"], 127, /^challenge\.sh: there is no program \/usr\/bin\/missing\n$/],
+      [["/"], 2, /^challenge\.sh: \/ has to be in a folder of its own\n$/],
+    ] as const
+  ) {
+    const { stderr, ...rest } = await run([SCRIPT, ...args]);
+    assertEquals(rest, { code, stdout: "" });
+    assertMatch(stderr, message);
+  }
+  const { code, stderr } = await run(["env", "JAIL=chroot", SCRIPT, "true"]);
+  assertEquals(code, 2);
+  assertEquals(
+    stderr,
+    "challenge.sh: JAIL has to be bwrap, unshare, or prlimit, which only limits; not chroot\n",
+  );
+});
