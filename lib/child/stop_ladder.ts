@@ -27,6 +27,8 @@ export interface Stoppable {
   readonly exited: Promise<unknown>;
   /** Resolves when nothing of its group is left either. */
   readonly ended: Promise<unknown>;
+  /** Whether nothing of it is left. */
+  readonly hasEnded: boolean;
   /** Closes its stdin. Never rejects. */
   closeWrite(): Promise<void>;
   /** Sends a signal to its group, unless that has ended. */
@@ -61,6 +63,7 @@ async function signalUntilEnded(
   child: Stoppable,
   { stopSignal, killTimeoutMs }: LadderOptions,
 ): Promise<void> {
+  if (child.hasEnded) return;
   child.kill(stopSignal);
   if (await settlesWithin(child.ended, killTimeoutMs)) return;
   child.kill("SIGKILL");
