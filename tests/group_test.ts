@@ -149,6 +149,7 @@ Deno.test("with --no-group the child is in the server's group, and is stopped al
 
 for (
   const [programs, warning, groups] of [
+    ["sh,cat", /^children share the server's process group/, 1],
     ["sh,setsid,cat", /^only the children themselves are stopped/, 2],
     ["cat", /^children share the server's process group/, 1],
   ] as const

@@ -87,8 +87,9 @@ export class Children {
    * @throws {HandlerError} It cannot.
    */
   async check(signal?: AbortSignal): Promise<void> {
-    const { launch, surroundings } = await prepareLaunch(this.#options, signal);
+    const { launch, surroundings, warnings } = await prepareLaunch(this.#options, signal);
     await checkHandler(this.#options.handler, surroundings, signal);
+    if (this.#launch === undefined) { for (const warning of warnings) log.warn(warning); }
     this.#launch = launch;
   }
 

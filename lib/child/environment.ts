@@ -1,6 +1,6 @@
 /**
- * The environment variables that tell a child about its client. The names are those of tcpserver
- * (UCSPI-1996), systemd and CGI (RFC 3875).
+ * The environment of a child: the variables that tell it about its client, and those it inherits in
+ * any case. The names are those of tcpserver (UCSPI-1996), systemd and CGI (RFC 3875).
  *
  * @module
  */
@@ -25,6 +25,23 @@ export const UNSET_VARIABLES: Readonly<Record<string, string>> = {
   REMOTE_HOST: "",
   REMOTE_PORT: "",
 };
+
+/**
+ * What is kept of the server's environment where the rest is cleared. Deno needs to find its cache,
+ * where a module's packages are.
+ */
+export const KEPT_VARIABLES: Readonly<Record<"program" | "deno", readonly string[]>> = {
+  program: [
+    ...["PATH", "HOME", "LANG", "TZ"],
+    ...["ALL", "ADDRESS", "COLLATE", "CTYPE", "IDENTIFICATION", "MEASUREMENT", "MESSAGES"].map(lc),
+    ...["MONETARY", "NAME", "NUMERIC", "PAPER", "TELEPHONE", "TIME"].map(lc),
+  ],
+  deno: ["DENO_DIR", "XDG_CACHE_HOME"],
+};
+
+function lc(category: string): string {
+  return `LC_${category}`;
+}
 
 /** The variables for a child that starts for a known client; what is not known is empty. */
 export function ucspiVariables({ source, destination }: ProxyHeader): Record<string, string> {

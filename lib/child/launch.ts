@@ -11,7 +11,7 @@
  * @module
  */
 
-import { log } from "../base/log.ts";
+import { KEPT_VARIABLES } from "./environment.ts";
 import { type Handler, HandlerError } from "./handler.ts";
 import { inspectSystem, type SystemFacts } from "./system.ts";
 
@@ -60,28 +60,27 @@ export interface Launch {
 export type Surroundings = Pick<Deno.CommandOptions, "cwd" | "env" | "clearEnv" | "uid" | "gid">;
 
 /**
- * Finds out how children can be started on this machine, with the permissions there are.
+ * Finds out how children can be started on this machine, with the permissions there are, and what of
+ * it deserves a warning.
  *
  * @throws {HandlerError} There is no such user, or what it takes is missing.
  */
 export async function prepareLaunch(
   options: LaunchOptions,
   signal?: AbortSignal,
-): Promise<{ launch: Launch; surroundings: Surroundings }> {
+): Promise<{ launch: Launch; surroundings: Surroundings; warnings: string[] }> {
   const { handler, stderr, cwd, clearEnv, leave } = options;
   const wantsGroup = options.group && (handler.canSpawn || hasTerminal());
   const facts = await inspect(options, wantsGroup, signal);
-  const { sh, setsid, setpriv, user, inherited } = facts;
+  const { sh, setsid, setpriv, user, variables } = facts;
   const { uid, gid } = user ?? options;
   const identity = { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
   const canSignalGroups = isRunGranted();
-  if (Deno.pid === 1 && handler.canSpawn) {
-    log.warn(
-      "as process 1, the server does not reap what its children leave: run it under an init",
-    );
-  }
-  if (wantsGroup && !(setsid && canSignalGroups)) warnAboutGroups(setsid !== undefined);
-
+  const warnings = [
+    ...(Deno.pid === 1 && handler.canSpawn ? [NO_INIT] : []),
+    ...(wantsGroup && !setsid ? [NO_SETSID] : []),
+    ...(wantsGroup && setsid && !canSignalGroups ? [NO_SIGNALS] : []),
+  ];
   const [command, ...args] = [
     ...(stderr === "client" ? [sh!, "-c", 'exec "$@" 2>&1', "sh"] : []),
     ...(wantsGroup && setsid ? [setsid, "--"] : []),
@@ -90,7 +89,7 @@ export async function prepareLaunch(
     ...handler.args,
   ];
   const place = { ...(cwd !== undefined && { cwd }), clearEnv };
-  const env = { ...inherited, ...user?.env, ...options.env };
+  const env = { ...variables, ...user?.env, ...options.env };
   const launch: Launch = {
     command: command!,
     args,
@@ -98,8 +97,15 @@ export async function prepareLaunch(
     env: { ...env, ...handler.env },
     signalsGroup: wantsGroup && setsid !== undefined && canSignalGroups && !leave,
   };
-  return { launch, surroundings: { ...place, env, ...identity } };
+  return { launch, surroundings: { ...place, env, ...identity }, warnings };
 }
+
+const NO_INIT =
+  "as process 1, the server does not reap what its children leave: run it under an init";
+const NO_SETSID =
+  "children share the server's process group, as setsid(1) is missing or not allowed";
+const NO_SIGNALS =
+  "only the children themselves are stopped, not what they start: that takes an --allow-run without a list";
 
 /** Asks the system what `options` need to know of it. */
 async function inspect(
@@ -115,8 +121,21 @@ async function inspect(
     }
     return {};
   }
+  const { program, deno } = KEPT_VARIABLES;
+  const variables = handler.command === Deno.execPath() ? [...program, ...deno] : program;
+  const query = {
+    ...(user !== undefined && { user }),
+    uid,
+    gid,
+    variables: clearEnv ? variables : [],
+  };
   try {
-    return await inspectSystem({ ...(user !== undefined && { user }), uid, gid, clearEnv }, signal);
+    const { setsid, setpriv, ...facts } = await inspectSystem(query, signal);
+    return {
+      ...facts,
+      ...(setsid && isRunGranted(setsid) && { setsid }),
+      ...(setpriv && isRunGranted(setpriv) && { setpriv }),
+    };
   } catch (error) {
     throw HandlerError.from(handler, error);
   }
@@ -125,14 +144,6 @@ async function inspect(
 /** The options of setpriv(1) that make it run a program with these ids and no other groups. */
 function privileges({ uid, gid }: { uid?: number; gid?: number }): string[] {
   return [...(uid === undefined ? [] : [`--reuid=${uid}`]), `--regid=${gid}`, "--clear-groups"];
-}
-
-function warnAboutGroups(hasSetsid: boolean): void {
-  log.warn(
-    hasSetsid
-      ? "only the children themselves are stopped, not what they start: that takes an --allow-run without a list"
-      : "children share the server's process group, as setsid(1) is missing or not allowed",
-  );
 }
 
 function isRunGranted(command?: string): boolean {

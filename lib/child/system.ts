@@ -13,8 +13,8 @@ export interface SystemQuery {
   /** Ids that setpriv(1) should be able to change to. */
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
-  /** Whether to read the variables that every program needs. */
-  readonly clearEnv: boolean;
+  /** Names of environment variables to read. */
+  readonly variables: readonly string[];
 }
 
 /** What was found; a program that is missing or does not do is absent. */
@@ -31,17 +31,9 @@ export interface SystemFacts {
     readonly gid: number;
     readonly env: Record<string, string>;
   };
-  /** The variables that every program needs, where they are set. */
-  readonly inherited?: Record<string, string>;
+  /** The variables that were asked for, where they are set. */
+  readonly variables?: Record<string, string>;
 }
-
-/** Variables that are kept where the rest of the environment is not. */
-const KEPT_VARIABLES = [
-  ...["PATH", "HOME", "LANG", "LANGUAGE", "TZ", "DENO_DIR", "XDG_CACHE_HOME"],
-  ...["ALL", "ADDRESS", "COLLATE", "CTYPE", "IDENTIFICATION", "MEASUREMENT", "MESSAGES", "MONETARY"]
-    .map((category) => `LC_${category}`),
-  ...["NAME", "NUMERIC", "PAPER", "TELEPHONE", "TIME"].map((category) => `LC_${category}`),
-];
 
 /** $1 user, $2 group, $3 uid, $4 gid, the rest: names of variables to read. */
 const SCRIPT = `
@@ -76,14 +68,13 @@ exit 0`;
  * @throws What `Deno.Command` throws.
  */
 export async function inspectSystem(
-  { user, uid, gid, clearEnv }: SystemQuery,
+  { user, uid, gid, variables }: SystemQuery,
   signal?: AbortSignal,
 ): Promise<SystemFacts> {
   const [name = "", group = ""] = user?.split(":") ?? [];
   const ids = [uid, gid].map((id) => id === undefined ? "" : String(id));
-  const names = clearEnv ? KEPT_VARIABLES : [];
   const { success, stdout, stderr } = await new Deno.Command("sh", {
-    args: ["-c", SCRIPT, "sh", name, group, ...ids, ...names],
+    args: ["-c", SCRIPT, "sh", name, group, ...ids, ...variables],
     stdin: "null",
     ...(signal && { signal }),
   }).output();
@@ -97,7 +88,6 @@ export async function inspectSystem(
     }),
   );
   const programs = ["sh", "setsid", "setpriv"].filter((program) => facts.has(program));
-  const inherited = names.filter((name) => facts.has(`=${name}`));
   return {
     ...Object.fromEntries(programs.map((program) => [program, facts.get(program)])),
     ...(user !== undefined && {
@@ -111,6 +101,10 @@ export async function inspectSystem(
         },
       },
     }),
-    inherited: Object.fromEntries(inherited.map((name) => [name, facts.get(`=${name}`)!])),
+    variables: Object.fromEntries(
+      variables.filter((name) => facts.has(`=${name}`)).map((
+        name,
+      ) => [name, facts.get(`=${name}`)!]),
+    ),
   };
 }
