@@ -164,7 +164,11 @@ export class Spawnd implements AsyncDisposable {
 
   /** Kills it if the test has not ended it, and asserts that its log has no internal error. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.exited) this.kill("SIGKILL");
+    try {
+      if (!this.exited) this.kill("SIGKILL");
+    } catch {
+      // It has just ended.
+    }
     await this.ended();
     const unexpected = [...this.lines, ...this.log.map(({ message }) => message)]
       .filter((line) => /internal error|panicked/.test(line) || this.#isCrash(line));
