@@ -88,7 +88,11 @@ const ALL = {
     exit: 0,
   },
   writesForever: script("while :; do echo more; sleep 0.05; done", { endsWithInput: false }),
-  leavesProcess: script("sleep 1 & exec cat", { judge: echo }),
+  leavesProcess: script("sleep 60 & exec cat", { judge: echo }),
+  leavesGroup: script("(trap '' TERM INT HUP; sleep 60; sleep 60) & sleep 60 | cat; exit 0", {
+    endsWithInput: false,
+  }),
+  killsGroup: script('trap "kill 0" EXIT; sleep 60 & cat', { judge: echo, exit: 143 }),
   tellsStderr: script("echo begin >&2; cat; echo end >&2", { judge: echo }),
 } satisfies Record<string, FuzzHandler>;
 

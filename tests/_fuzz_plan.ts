@@ -119,7 +119,7 @@ export function planRound(seed: number, round: number): Plan {
     handler,
     options: [
       ...limits,
-      ...planChildren(random, isDeno),
+      ...planChildren(random, handler),
       ...(sendProxy ? ["--send-proxy", `${sendProxy}`] : []),
       ...(acceptProxy ? ["--accept-proxy", "127.0.0.1"] : []),
       ...(refusal ? ["--refusal", refusal] : []),
@@ -181,10 +181,15 @@ function planLimits(random: Random, bounded: boolean): string[] {
   return options;
 }
 
-function planChildren(random: Random, isDeno: boolean): string[] {
+function planChildren(random: Random, handler: HandlerName): string[] {
+  const { isDeno = false } = HANDLERS[handler];
   return [
     ...["--warm", `${random.pick(isDeno ? [0, 1, 3] : [0, 0, 1, 2, 5])}`],
     ...["--stderr", random.pick(["inherit", "log", "null"])],
+    // Without a group of its own, one of the handlers would end the fuzz itself.
+    ...(random.chance(0.15) && handler !== "killsGroup" ? ["--no-group"] : []),
+    ...(random.chance(0.2) ? ["--stop-signal", random.pick(["HUP", "INT", "USR1"])] : []),
+    ...(random.chance(0.2) ? ["--clear-env"] : []),
   ];
 }
 

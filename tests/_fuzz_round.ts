@@ -13,7 +13,7 @@ import { ask, payload, type Report, runClient } from "./_fuzz_clients.ts";
 import { HANDLERS } from "./_fuzz_handlers.ts";
 import type { Plan, SignalPlan } from "./_fuzz_plan.ts";
 import { connect, fetchStatus, pause, sendAndReset, type Target, type Way } from "./_load.ts";
-import { childrenOf, descriptorsOf, isAlive } from "./_processes.ts";
+import { childrenOf, descriptorsOf, isAlive, processesWith } from "./_processes.ts";
 import { receiveAll } from "./_sockets.ts";
 import { assertAddsUp, type LogRecord, Spawnd } from "./_spawnd.ts";
 import { until, untilSteady, within } from "./_waiting.ts";
@@ -68,10 +68,13 @@ export async function runRound(plan: Plan, files: Files): Promise<Tally> {
   }
 }
 
+/** What every process of this program's servers has in its environment. */
+const MARK = `SPAWND_FUZZ=${crypto.randomUUID()}`;
+
 /** The arguments of a round's server. */
 function argsOf(plan: Plan, { folder, certificates }: Files): string[] {
   return [
-    ...["--log-level", "debug", ...plan.options],
+    ...["--log-level", "debug", "--env", MARK, ...plan.options],
     ...(plan.tls && certificates ? ["--cert", certificates.cert, "--key", certificates.key] : []),
     ...(plan.unix ? ["--unix", `${folder}/socket`] : []),
     ...(plan.status ? ["--status", "0"] : []),
@@ -82,7 +85,7 @@ function argsOf(plan: Plan, { folder, certificates }: Files): string[] {
 /** Leaves nothing running after a failure. */
 async function killAll(spawnd: Spawnd): Promise<void> {
   if (spawnd.exited) return;
-  const children = childrenOf(spawnd.pid);
+  const children = [...childrenOf(spawnd.pid), ...processesWith(MARK)];
   spawnd.kill("SIGKILL");
   for (const pid of children) tryKill(pid, "SIGKILL");
   await spawnd.ended();
@@ -251,12 +254,11 @@ async function stopLater(ms: number | undefined, spawnd: Spawnd): Promise<void> 
 }
 
 /** Asserts that the server ends by itself and leaves no child. */
-async function assertStops({ stopMs }: Plan, spawnd: Spawnd): Promise<void> {
-  const children = spawnd.exited ? [] : childrenOf(spawnd.pid);
+async function assertStops({ stopMs, options }: Plan, spawnd: Spawnd): Promise<void> {
   if (stopMs === undefined) spawnd.kill("SIGTERM");
   const { code } = await within("the server to end", spawnd.ended(), DEADLINE_MS);
   assert(code === 0 || code === 1, `the exit code is ${code}`);
-  for (const { pid } of spawnd.records({ message: "open" })) children.push(Number(pid));
-  const left = children.filter(isAlive);
-  assert(left.length === 0, `children are left: ${left.join(" ")}`);
+  const children = spawnd.records({ message: "open" }).map(({ pid }) => Number(pid));
+  const left = options.includes("--no-group") ? children.filter(isAlive) : processesWith(MARK);
+  assert(left.length === 0, `processes are left: ${left.join(" ")}`);
 }
