@@ -88,7 +88,7 @@ Deno.test("a missing program or module exits 1 with one line, warm or cold", asy
     ]]);
   }
   assertEquals(await run("--port", "0", "--", "/etc/passwd"), [1, "", [
-    'spawnd: Cannot start "/etc/passwd": the file is not executable: chmod +x may be missing',
+    'spawnd: Cannot start "/etc/passwd": its user cannot execute the file: chmod +x may be missing',
   ]]);
 });
 
@@ -102,7 +102,7 @@ Deno.test("what cannot be run after -- is named, with the way out", async () => 
   for (
     const [program, reason] of Object.entries({
       [folder]: "it is a directory",
-      [`${folder}/handler.ts`]: `the file is not executable${advice}`,
+      [`${folder}/handler.ts`]: `its user cannot execute the file${advice}`,
       [`${folder}/missing.ts`]: `there is no such file${advice}`,
       [`${folder}/dangling`]: "there is no such file",
       "handler.ts": `there is no such program in PATH${advice}`,
@@ -120,8 +120,8 @@ Deno.test("what cannot be run after -- is named, with the way out", async () => 
   }
   for (
     const [cwd, reason] of [
-      [`${folder}/none`, `No such cwd '${folder}/none'`],
-      [`${folder}/tool`, `cwd is not a directory '${folder}/tool'`],
+      [`${folder}/none`, "there is no folder of the name that --cwd gives"],
+      [`${folder}/tool`, "what --cwd names is not a folder"],
     ]
   ) {
     for (const handler of [["--", "cat"], []]) {

@@ -21,6 +21,14 @@ Deno.test("three failures in a row are a warning, and then one in ten seconds", 
   assertEquals(spawnd.records({ message: WARNING }).length, 1);
 });
 
+Deno.test("a child that fails and leaves something behind has failed, and was not killed", async () => {
+  await using spawnd = await serveScript("sleep 300 & exit 3", "--kill-timeout", "0.1");
+  for (let i = 0; i < 3; i++) await ask(spawnd.port, "x");
+  assertEquals((await spawnd.record({ message: WARNING })).exits, "3:3");
+  const { SIGTERM, SIGKILL } = await spawnd.status();
+  assertEquals([SIGTERM, SIGKILL], [undefined, undefined]);
+});
+
 Deno.test("the warning comes again after ten seconds, with what came meanwhile", () => {
   let now = 0;
   const failures = new Failures({ now: () => now });

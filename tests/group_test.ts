@@ -132,6 +132,17 @@ Deno.test("--leave keeps what a child leaves, and so does setsid in the child", 
   }
 });
 
+Deno.test("--leave leaves nothing that a child still runs when it is stopped", async () => {
+  using mark = new Mark();
+  await using spawnd = await serveScript(
+    "echo ready; sleep 300; echo never",
+    ...["--leave", "--env", mark.variable, "--session-timeout", "0.3", "--kill-timeout", "0.2"],
+  );
+  assertEquals(text(await ask(spawnd.port, "")), "ready\n");
+  assertEquals((await spawnd.record({ message: "end" })).reason, "session-timeout");
+  await mark.untilNoneIsLeft();
+});
+
 Deno.test("with --no-group the child is in the server's group, and is stopped alone", async () => {
   using mark = new Mark();
   const script = "sleep 300 >/dev/null 2>&1 & exec cat";

@@ -75,6 +75,7 @@ testAsRoot("--user is looked up once, with its own group or another, and no othe
     const [user, answer] of [
       ["games", "games\ngames\n60\n/usr/games\ngames\ngames\n"],
       ["games:mail", "games\nmail\n8\n/usr/games\ngames\ngames\n"],
+      ["5:8", "games\nmail\n8\n/usr/games\ngames\ngames\n"],
       ["games:no-such-group", undefined],
     ] as const
   ) {

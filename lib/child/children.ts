@@ -166,16 +166,14 @@ export class Children {
     observer.spawned((performance.now() - beganAtMs) / 1000);
     this.#running.add(worker);
     worker.exited.then(({ code, signal }) => {
+      const { signalled } = worker;
+      if (signalled) this.killed[signalled] = (this.killed[signalled] ?? 0) + 1;
       const how = signal ?? String(code);
       this.exits[how] = (this.exits[how] ?? 0) + 1;
       if (code !== 0) this.#advice.childFailed();
       if (code === CANNOT_RUN || code === NOT_FOUND) this.#recheck();
     });
-    worker.ended.then(() => {
-      this.#running.delete(worker);
-      const { signalled } = worker;
-      if (signalled) this.killed[signalled] = (this.killed[signalled] ?? 0) + 1;
-    });
+    worker.ended.then(() => this.#running.delete(worker));
     return worker;
   }
 

@@ -60,6 +60,9 @@ export class HandlerError extends Error {
 
 /** What the errors of `Deno.Command` mean, where they do not say it (seen on Deno 2.9.6). */
 const REASONS: readonly [text: string, meaning: string][] = [
+  ["No such cwd", "there is no folder of the name that --cwd gives"],
+  ["cwd is not a directory", "what --cwd names is not a folder"],
+  ["entity not found", "there is no such program in PATH"],
   ["Operation not permitted", "only root may run it as another user or group"], // EPERM
   // EACCES: a program of the user's is looked up before; what is left is the folder.
   [

@@ -52,10 +52,9 @@ export async function checkHandler(
   signal?.throwIfAborted();
   const { success, stderr } = output;
   if (success) return;
-  const lines = new TextDecoder().decode(stderr).split("\n");
-  const location = lines.find((line) => /^\s+at /.test(line)) ?? "";
-  throw new HandlerError(
-    handler,
-    lines[0]!.replace(/^error: /, "") + location.replace(/^\s+/, " "),
-  );
+  const [first, ...more] = new TextDecoder().decode(stderr).split("\n");
+  const location = more.find((line) => /^\s+at /.test(line)) ?? "";
+  const cause = more.find((line) => /os error/.test(line)) ?? "";
+  const reason = [first!.replace(/^error: /, ""), location, cause].map((text) => text.trim());
+  throw new HandlerError(handler, reason.filter((text) => text !== "").join(" "));
 }

@@ -54,6 +54,8 @@ export interface Launch {
   readonly env: Readonly<Record<string, string>>;
   /** Whether signals go to its process group. */
   readonly signalsGroup: boolean;
+  /** Whether what is left of the group when it has exited is left alone. */
+  readonly leavesRemains: boolean;
 }
 
 /** Where children run, and as whom: what the check of a handler shares with them. */
@@ -78,7 +80,7 @@ export async function prepareLaunch(
   const canSignalGroups = isRunGranted();
   const warnings = [
     ...(Deno.pid === 1 && handler.canSpawn ? [NO_INIT] : []),
-    ...(wantsGroup && !setsid ? [NO_SETSID] : []),
+    ...(wantsGroup && !setsid ? [sh ? NO_SETSID : NO_SHELL] : []),
     ...(wantsGroup && setsid && !canSignalGroups ? [NO_SIGNALS] : []),
   ];
   const [command, ...args] = [
@@ -95,15 +97,18 @@ export async function prepareLaunch(
     args,
     options: { ...place, ...(!setpriv && identity) },
     env: { ...env, ...handler.env },
-    signalsGroup: wantsGroup && setsid !== undefined && canSignalGroups && !leave,
+    signalsGroup: wantsGroup && setsid !== undefined && canSignalGroups,
+    leavesRemains: leave,
   };
   return { launch, surroundings: { ...place, env, ...identity }, warnings };
 }
 
 const NO_INIT =
   "as process 1, the server does not reap what its children leave: run it under an init";
-const NO_SETSID =
-  "children share the server's process group, as setsid(1) is missing or not allowed";
+const NO_SETSID = "children share the server's process group, and its signals: " +
+  "there is no setsid(1), or --allow-run has a list without it";
+const NO_SHELL = "children share the server's process group, and its signals: " +
+  "--allow-run has a list without sh and setsid";
 const NO_SIGNALS =
   "only the children themselves are stopped, not what they start: that takes an --allow-run without a list";
 
@@ -117,7 +122,7 @@ async function inspect(
   if (!needsShell && !wantsGroup && gid === undefined) return {};
   if (!isRunGranted("sh")) {
     if (needsShell) {
-      throw new HandlerError(handler, "Deno does not allow running sh: add --allow-run");
+      throw new HandlerError(handler, "Deno does not allow running sh: add sh to --allow-run");
     }
     return {};
   }

@@ -10,9 +10,11 @@ const LOOK_UP = `
 fail() { echo "$1" >&2; exit 1; }
 case $1 in
   */*)
+    folder=\${1%/*}
+    [ -x "\${folder:-/}" ] || [ ! -d "\${folder:-/}" ] || fail "its user cannot enter its folder"
     [ -d "$1" ] && fail "it is a directory"
     [ -e "$1" ] || fail "there is no such file$2"
-    [ -x "$1" ] || fail "the file is not executable\${2:-: chmod +x may be missing}"
+    [ -x "$1" ] || fail "its user cannot execute the file\${2:-: chmod +x may be missing}"
     exit ;;
 esac
 IFS=:

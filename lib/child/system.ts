@@ -44,6 +44,8 @@ shift 4
 for program in sh setsid; do path=$(command -v $program) && say $program "$path"; done
 if [ "$user" ]; then
   uid=$(id -u "$user" 2>/dev/null) || fail "there is no user $user"
+  user=$(id -un "$user") # it may have been a number
+  say user "$user"
   gid=$(id -g "$user")
   case $user in *[!A-Za-z0-9._-]*) home= ;; *) eval "home=~$user" ;; esac
   case $home in /*) say HOME "$home" ;; esac
@@ -95,8 +97,8 @@ export async function inspectSystem(
         uid: Number(facts.get("uid")),
         gid: Number(facts.get("gid")),
         env: {
-          USER: name,
-          LOGNAME: name,
+          USER: facts.get("user")!,
+          LOGNAME: facts.get("user")!,
           ...(facts.has("HOME") && { HOME: facts.get("HOME")! }),
         },
       },

@@ -60,6 +60,8 @@ export class Worker implements Endpoint {
   hasEnded = false;
   /** The last signal that it, or what it left, was sent, if any. */
   signalled: StopSignal | undefined;
+  /** Whether it was sent a signal before it exited. */
+  wasStopped = false;
   /** The id of the connection it serves, for its stderr lines in the log; set by the session. */
   connectionId: number | undefined;
 
@@ -177,7 +179,9 @@ export class Worker implements Endpoint {
       // Deno has no names for real-time signals, so the status rejects (seen on 2.9).
       this.exit = { code: 128, signal: "unknown" };
     }
-    this.hasEnded = !this.#launch.signalsGroup || !signalGroup(this.pid, 0);
+    this.wasStopped = this.signalled !== undefined;
+    const { signalsGroup, leavesRemains } = this.#launch;
+    this.hasEnded = !signalsGroup || leavesRemains || !signalGroup(this.pid, 0);
     // stdin has no reader any more: release the descriptor and any pending write.
     this.closeWrite();
     return this.exit;

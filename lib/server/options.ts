@@ -152,7 +152,7 @@ export interface ServerOptions {
   eofTimeoutMs?: number;
   /**
    * How long a child that is being stopped gets after its stdin has been closed, and again after
-   * SIGTERM, in milliseconds.
+   * the stop signal, in milliseconds.
    *
    * @default {5000}
    */
@@ -223,7 +223,8 @@ export interface ServerOptions {
    */
   group?: boolean;
   /**
-   * Whether what a child leaves behind is left alone.
+   * Whether what a child leaves behind when it exits is left alone. What it still runs when it is
+   * stopped is stopped with it.
    *
    * @default {false}
    */
@@ -453,7 +454,7 @@ const TIMEOUTS = {
     argument: "SECONDS",
     default: 5_000,
     range: DURATION,
-    help: "wait after end of input, and again after SIGTERM",
+    help: "wait after end of input, and again after the stop signal",
   },
   drainTimeoutMs: {
     name: "drain-timeout",

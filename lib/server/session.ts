@@ -119,8 +119,8 @@ export class Session {
 
   /** How its child ended, where nobody stopped it and its client did not leave. */
   get childExit(): number | string | undefined {
-    const { exit, signalled } = this.#worker;
-    if (exit === null || signalled !== undefined || !this.#reason?.endsWith("-closed")) {
+    const { exit, wasStopped } = this.#worker;
+    if (exit === null || wasStopped || !this.#reason?.endsWith("-closed")) {
       return undefined;
     }
     return exit.signal ?? exit.code;
