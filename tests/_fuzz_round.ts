@@ -62,7 +62,8 @@ export async function runRound(plan: Plan, files: Files): Promise<Tally> {
     const command = ["deno run", ...permissions, "main.ts", ...args].join(" ");
     const lines = [...spawnd.log.slice(-40).map((record) => JSON.stringify(record))];
     const message = error instanceof Error ? error.message : String(error);
-    throw new RoundError(message, command, [...lines, ...spawnd.lines.slice(-10)]);
+    const exit = spawnd.exited ? [`it has exited: ${Deno.inspect(spawnd.exited)}`] : [];
+    throw new RoundError(message, command, [...lines, ...spawnd.lines.slice(-10), ...exit]);
   } finally {
     await killAll(spawnd);
   }
