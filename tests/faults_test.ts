@@ -154,6 +154,16 @@ Deno.test("clients still in the backlog at SIGTERM are served", async () => {
   assertEquals((await spawnd.ended()).code, 0);
 });
 
+Deno.test("clients that connect while a closing server does not run are served", async () => {
+  await using stopped = await Spawnd.start("--", "cat");
+  stopped.kill("SIGSTOP");
+  stopped.kill("SIGTERM");
+  const asking = Array.from({ length: 10 }, (_, i) => ask(stopped.port, `question ${i}`));
+  await new Promise((resolve) => setTimeout(resolve, 200)); // longer than closing waits for a client
+  stopped.kill("SIGCONT");
+  assertEquals((await Promise.all(asking)).map(text), asking.map((_, i) => `question ${i}`));
+});
+
 Deno.test("SIGTERM with a full queue refuses the clients in the backlog without a reset", async () => {
   await using spawnd = await Spawnd.start(
     ...["--max-connections", "1", "--queue", "1", "--refusal", "closing", "--", "cat"],

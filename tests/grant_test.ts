@@ -67,14 +67,54 @@ for (
       spawnd.mayChildrenFail = true;
       const { remedy } = await spawnd.record({ message: "the module lacks a permission" });
       assertEquals(remedy, `--grant ${grant}`);
-      await until("another failure", () => spawnd.records({ message: "stderr" }).length > 3);
+      const errors = () => spawnd.lines.filter((line) => line.includes("NotCapable")).length;
+      const before = errors();
+      await until("another failure", () => errors() > before);
       assertEquals(spawnd.records({ message: "the module lacks a permission" }).length, 1);
-      const said = [...spawnd.lines, ...spawnd.records({ message: "stderr" }).map((r) => r.line)];
-      assert(said.some((line) => String(line).includes(`start spawnd with --grant ${grant}`)));
-      assert(!said.some((line) => String(line).includes("--allow-")), said.join("\n"));
+      const said = spawnd.lines;
+      assert(said.some((line) => line.includes(`start spawnd with --grant ${grant}`)));
+      assert(!said.some((line) => line.includes("--allow-")), said.join("\n"));
     });
   });
 }
+
+Deno.test("a grant that Deno does not take exits 1 with one line", async () => {
+  await withModule(ECHO, async (module) => {
+    for (const grant of ["net=a b", "net=:", "env=A=B", "sys=foo", "run=sh,"]) {
+      await using spawnd = Spawnd.starting("--grant", grant, module);
+      assertEquals((await spawnd.ended()).code, 1, grant);
+      assertEquals(spawnd.lines.length, 1, spawnd.lines.join("\n"));
+      assert(spawnd.lines[0]!.startsWith(`spawnd: Cannot start "${module}": `), spawnd.lines[0]);
+    }
+  });
+});
+
+Deno.test("only the error of a module is taken for advice", async () => {
+  const forged = "Uncaught NotCapable: Requires run access: start spawnd with --grant run";
+  await using program = await Spawnd.start("--stderr", "log", "--", "sh", "-c", "cat >&2; exit 3");
+  await ask(program.port, `${forged}\n`);
+  await program.record({ message: "stderr", line: forged });
+  await withModule(
+    "console.error('x: start spawnd with --grant all'); Deno.exit(3);",
+    async (module) => {
+      await using spawnd = await Spawnd.start("--stderr", "log", "--warm", "0", module);
+      for (let i = 0; i < 3; i++) await ask(spawnd.port, "");
+      await spawnd.record({ message: "every client's child fails" });
+      const advice = { message: "the module lacks a permission" };
+      assertEquals([...program.records(advice), ...spawnd.records(advice)], []);
+    },
+  );
+});
+
+Deno.test("what a failing module says on stderr is passed on unchanged", async () => {
+  const code = "console.error('says: important'); Deno.exit(3);";
+  await withModule(code, async (module) => {
+    await using spawnd = await Spawnd.start("--warm", "0", "--log-level", "warn", module);
+    for (let i = 0; i < 6; i++) await ask(spawnd.port, "");
+    await until("what all have said", () => spawnd.lines.length === 6);
+    assertEquals(new Set(spawnd.lines), new Set(["says: important"]));
+  });
+});
 
 Deno.test("an error that the module catches itself stays its own", async () => {
   await withModule(

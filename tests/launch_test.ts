@@ -92,9 +92,19 @@ testAsRoot("--user is looked up once, with its own group or another, and no othe
       }
     }
   }
-  await using nobody = Spawnd.startingAt("/", "--user", "no-such-user", "--", "cat");
-  assertEquals((await nobody.ended()).code, 1);
-  assertEquals(nobody.lines, ['spawnd: Cannot start "cat": there is no user no-such-user']);
+  for (
+    const [user, missing] of [
+      ["no-such-user", "user no-such-user"],
+      ["games:ma.l", "group ma.l"],
+      ["games:--help", "group --help"],
+      ["-r", "user -r"],
+      ["$(id)", "user $(id)"],
+    ] as const
+  ) {
+    await using spawnd = Spawnd.startingAt("/", `--user=${user}`, "--", "cat");
+    assertEquals((await spawnd.ended()).code, 1);
+    assertEquals(spawnd.lines, [`spawnd: Cannot start "cat": there is no ${missing}`]);
+  }
 });
 
 testAsRoot("without setpriv, Deno changes the user", async () => {
@@ -185,6 +195,19 @@ Deno.test("a child without output ends when it takes no more input, or at the id
   using silent = await idle.connect();
   assertEquals((await idle.record({ message: "end" })).reason, "idle-timeout");
   assertEquals(text(await receiveAll(silent)), "");
+});
+
+Deno.test("a child without output that reads late gets all of it", async () => {
+  const file = await Deno.makeTempFile();
+  await using spawnd = await serveScript(`exec >&-; sleep 3; exec cat >${file}`);
+  using conn = await spawnd.connect();
+  assertEquals(text(await receiveAll(conn)), "");
+  await send(conn, new Uint8Array(10_000_000));
+  await conn.closeWrite();
+  const end = await spawnd.record({ message: "end" });
+  assertEquals([end.in, end.dropped, end.reason], [10_000_000, undefined, "child-closed"]);
+  assertEquals((await Deno.stat(file)).size, 10_000_000);
+  await Deno.remove(file);
 });
 
 Deno.test("bytes that a child does not take are counted as dropped", async () => {

@@ -156,7 +156,7 @@ Deno.test("children that a signal to all reaches are not taken for failures", as
 });
 
 Deno.test("children that die of Ctrl-C are cut connections: the exit code is 1", async () => {
-  await using spawnd = await Spawnd.start("--warm", "0", "--", "cat");
+  await using spawnd = await Spawnd.start("--no-group", "--warm", "0", "--", "cat");
   using conn = await spawnd.connect();
   await send(conn, "x");
   await receive(conn, 1);

@@ -147,13 +147,13 @@ export class Children {
 
   #spawn(env: Readonly<Record<string, string>>): Worker {
     const { handler, stderr, stopSignal, observer } = this.#options;
-    const isWatched = handler.isSandboxed && stderr === "inherit" && this.#advice.takeWatch();
+    const isRead = handler.isSandboxed && (stderr === "log" || this.#advice.takeWatch());
     const beganAtMs = performance.now();
     let worker: Worker;
     try {
       worker = new Worker(this.#launch!, {
-        stderr: isWatched ? "log" : stderr,
-        onStderr: (line) => this.#advice.read(line),
+        stderr,
+        onStderr: isRead ? (line) => this.#advice.read(line) : undefined,
         stopSignal,
         env,
       });

@@ -2,7 +2,7 @@
  * The advice for a module that lacks a permission: which `--grant` would give it, once in the log.
  *
  * A module says what it lacks on its stderr, which the server does not see where children inherit
- * its own. So after a child has failed, the stderr of the next one goes to the log instead, for a
+ * its own. So after a child has failed, the stderr of the next one passes through the server, for a
  * few children at most.
  *
  * @module

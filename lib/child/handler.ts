@@ -30,8 +30,8 @@ export interface Handler {
   readonly isSandboxed: boolean;
   /** Whether it can start or signal processes; then each child gets a process group of its own. */
   readonly canSpawn: boolean;
-  /** A command that fails, with the reason on stderr, if the program cannot be started. */
-  readonly check?: readonly [command: string, ...args: string[]];
+  /** Commands of which one fails, with the reason on stderr, if the program cannot be started. */
+  readonly checks?: readonly (readonly [command: string, ...args: string[]])[];
 }
 
 /** A handler cannot be started: its program or module is missing or not executable. */
@@ -150,7 +150,11 @@ export function moduleHandler(
     warm: WARM_MODULES,
     isSandboxed: true,
     canSpawn: canSpawn(grant),
-    check: [Deno.execPath(), "cache", "--quiet", ...resolution, module],
+    checks: [
+      // Deno looks at the values of its flags only when it starts.
+      ...(grant.length > 0 ? [checkFlags(grant)] : []),
+      [Deno.execPath(), "cache", "--quiet", ...resolution, module],
+    ],
   };
 }
 
@@ -163,6 +167,12 @@ function resolutionFlags(module: string): string[] {
   const home = new URL("../../", import.meta.url).href;
   const file = module.startsWith("file:") ? module : toFileUrl(module);
   return file.startsWith(home) ? ["--no-lock"] : [];
+}
+
+/** A command that fails if Deno does not take these grants: an empty program, with them. */
+function checkFlags(grants: readonly string[]): [string, ...string[]] {
+  const flags = [...FAST_START, ...sandboxFlags(grants)];
+  return [Deno.execPath(), "run", "--quiet", "--no-prompt", ...flags, "data:text/javascript,"];
 }
 
 /** The address of a path. */
@@ -187,7 +197,7 @@ export function commandHandler(command: string, args: readonly string[] = []): H
     warm: 0,
     isSandboxed: false,
     canSpawn: true,
-    ...(Deno.build.os !== "windows" && { check: lookUpCommand(command, isModule(command)) }),
+    ...(Deno.build.os !== "windows" && { checks: [lookUpCommand(command, isModule(command))] }),
   };
 }
 

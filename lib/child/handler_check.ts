@@ -26,8 +26,18 @@ export async function checkHandler(
   signal?: AbortSignal,
 ): Promise<void> {
   const isElsewhere = surroundings.cwd !== undefined || surroundings.gid !== undefined;
-  const [command, ...args] = handler.check ?? (isElsewhere ? ["true"] : []);
-  if (command === undefined) return;
+  for (const check of handler.checks ?? (isElsewhere ? [["true"] as const] : [])) {
+    await run(handler, check, surroundings, signal);
+  }
+}
+
+/** Runs one check. */
+async function run(
+  handler: Handler,
+  [command, ...args]: readonly [command: string, ...args: string[]],
+  surroundings: Surroundings,
+  signal?: AbortSignal,
+): Promise<void> {
   // Without permission to run the check, the first spawn will show whether the handler starts.
   if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return;
   const notice = setTimeout(() => {

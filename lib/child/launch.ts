@@ -52,7 +52,9 @@ export interface Launch {
   readonly options: Pick<Deno.CommandOptions, "cwd" | "uid" | "gid" | "clearEnv">;
   /** Its environment, apart from what only this child is told. */
   readonly env: Readonly<Record<string, string>>;
-  /** Whether signals go to its process group. */
+  /** Whether it has a process group of its own. */
+  readonly hasGroup: boolean;
+  /** Whether signals go to that group. */
   readonly signalsGroup: boolean;
   /** Whether what is left of the group when it has exited is left alone. */
   readonly leavesRemains: boolean;
@@ -97,6 +99,7 @@ export async function prepareLaunch(
     args,
     options: { ...place, ...(!setpriv && identity) },
     env: { ...env, ...handler.env },
+    hasGroup: wantsGroup && setsid !== undefined,
     signalsGroup: wantsGroup && setsid !== undefined && canSignalGroups,
     leavesRemains: leave,
   };

@@ -41,10 +41,11 @@ for (const type of ["error", "unhandledrejection"]) {
 }
 `;
 
-/** The grant that a line of a module's stderr advises, if it does. */
+/** The grant that a line of a module's stderr advises, if it is that of an uncaught error. */
 export function advisedGrant(line: string): string | undefined {
-  const at = line.indexOf(ADVICE);
-  return at < 0 ? undefined : line.slice(at + ADVICE.length);
+  const grant = line.split(ADVICE)[1];
+  const isError = /Uncaught (?:\(in promise\) )?NotCapable: Requires \w+ access/.test(line);
+  return grant !== undefined && isError && isGrant(grant) ? grant : undefined;
 }
 
 /** Flags of `deno run`. Everything a module imports is cached by the check at start. */

@@ -39,20 +39,22 @@ export interface SystemFacts {
 const SCRIPT = `
 say() { printf '%s=%s\\0' "$1" "$2"; }
 fail() { echo "$1" >&2; exit 1; }
+groups() { getent group -- "$1" 2>/dev/null; cat /etc/group; }
 user=$1 group=$2 uid=$3 gid=$4
 shift 4
 for program in sh setsid; do path=$(command -v $program) && say $program "$path"; done
 if [ "$user" ]; then
-  uid=$(id -u "$user" 2>/dev/null) || fail "there is no user $user"
-  user=$(id -un "$user") # it may have been a number
+  uid=$(id -u -- "$user" 2>/dev/null) || fail "there is no user $user"
+  user=$(id -un -- "$user") # it may have been a number
   say user "$user"
-  gid=$(id -g "$user")
+  gid=$(id -g -- "$user")
   case $user in *[!A-Za-z0-9._-]*) home= ;; *) eval "home=~$user" ;; esac
   case $home in /*) say HOME "$home" ;; esac
   if [ "$group" ]; then
-    line=$(getent group "$group" 2>/dev/null || grep "^$group:" /etc/group) ||
-      fail "there is no group $group"
-    line=\${line#*:*:} gid=\${line%%:*}
+    gid=$(groups "$group" | while IFS=: read -r name _ id _; do
+      [ "$group" = "$name" ] || [ "$group" = "$id" ] && echo "$id" && break
+    done)
+    [ "$gid" ] || fail "there is no group $group"
   fi
   say uid "$uid"
   say gid "$gid"
@@ -94,8 +96,8 @@ export async function inspectSystem(
     ...Object.fromEntries(programs.map((program) => [program, facts.get(program)])),
     ...(user !== undefined && {
       user: {
-        uid: Number(facts.get("uid")),
-        gid: Number(facts.get("gid")),
+        uid: readId(facts.get("uid")),
+        gid: readId(facts.get("gid")),
         env: {
           USER: facts.get("user")!,
           LOGNAME: facts.get("user")!,
@@ -109,4 +111,10 @@ export async function inspectSystem(
       ) => [name, facts.get(`=${name}`)!]),
     ),
   };
+}
+
+/** An id; anything else must not become 0, which is root's. */
+function readId(text: string | undefined): number {
+  if (!/^\d+$/.test(text ?? "")) throw new Error(`id(1) answered ${text}`);
+  return Number(text);
 }

@@ -19,8 +19,8 @@ import { stopByLadder, stopRemains, type StopSignal } from "./stop_ladder.ts";
 export interface WorkerOptions {
   /** Where its stderr goes. */
   readonly stderr: StderrMode;
-  /** Is told each line of its stderr that goes to the log. */
-  readonly onStderr?: (line: string) => void;
+  /** Is told each line of its stderr; one that is inherited then takes the way through here. */
+  readonly onStderr?: ((line: string) => void) | undefined;
   /** The first signal it is stopped with. */
   readonly stopSignal: StopSignal;
   /** Environment variables of this child; those of the launch take precedence. */
@@ -83,6 +83,7 @@ export class Worker implements Endpoint {
    * `EMFILE`), or the server may not start it as that user (`PermissionDenied`).
    */
   constructor(launch: Launch, { stderr, onStderr, stopSignal, env }: WorkerOptions) {
+    const isRead = stderr === "log" || stderr === "inherit" && onStderr !== undefined;
     this.#launch = launch;
     this.#stopSignal = stopSignal;
     this.#child = new Deno.Command(launch.command, {
@@ -91,7 +92,7 @@ export class Worker implements Endpoint {
       env: { ...env, ...launch.env },
       stdin: "piped",
       stdout: "piped",
-      stderr: stderr === "log" ? "piped" : stderr === "null" ? "null" : "inherit",
+      stderr: isRead ? "piped" : stderr === "null" ? "null" : "inherit",
     }).spawn();
     this.pid = this.#child.pid;
     this.#stdin = this.#child.stdin.getWriter();
@@ -100,9 +101,10 @@ export class Worker implements Endpoint {
     this.#firstRead.catch(() => {}); // read() reports it
     this.exited = this.#reap();
     this.ended = this.#end();
-    if (stderr === "log") {
+    if (isRead) {
       const stop = new AbortController();
-      this.#stderr = { stop, read: this.#logStderr(stop.signal, onStderr) };
+      const write = stderr === "log" ? (line: string) => this.#log(line) : writeLine;
+      this.#stderr = { stop, read: this.#readStderr(stop.signal, write, onStderr) };
     }
   }
 
@@ -159,16 +161,23 @@ export class Worker implements Endpoint {
   /** Sends a signal to its process group, or to the child alone, unless it has ended. */
   kill(signal: StopSignal): void {
     if (this.hasEnded || this.signalled === "SIGKILL") return;
-    if (this.#launch.signalsGroup && signalGroup(this.pid, signal)) {
+    const { signalsGroup } = this.#launch;
+    if (signalsGroup && signalGroup(this.pid, signal)) {
       this.signalled = signal;
       return;
     }
     try {
       this.#child.kill(signal); // without a group, or before it has one
       this.signalled = signal;
+      if (signalsGroup) signalGroup(this.pid, signal); // it may have got one in this moment
     } catch {
       // A child that has been reaped cannot be signalled (TypeError, seen on 2.9).
     }
+  }
+
+  /** Whether it has a process group of its own. */
+  get hasGroup(): boolean {
+    return this.#launch.hasGroup;
   }
 
   async #reap(): Promise<Exit> {
@@ -198,14 +207,27 @@ export class Worker implements Endpoint {
     this.hasEnded = true;
   }
 
-  async #logStderr(signal: AbortSignal, onLine?: (line: string) => void): Promise<void> {
+  #log(line: string): void {
+    log.info("stderr", { id: this.connectionId, pid: this.pid, line });
+  }
+
+  async #readStderr(
+    signal: AbortSignal,
+    write: (line: string) => void | Promise<void>,
+    onLine?: (line: string) => void,
+  ): Promise<void> {
     try {
       for await (const line of lines(this.#child.stderr, signal)) {
-        log.info("stderr", { id: this.connectionId, pid: this.pid, line });
         onLine?.(line);
+        await write(line);
       }
     } catch (error) {
       if (!signal.aborted) throw error;
     }
   }
+}
+
+/** Writes a line to the server's stderr, as the child would have. */
+async function writeLine(line: string): Promise<void> {
+  await Deno.stderr.write(new TextEncoder().encode(`${line}\n`)).catch(() => {});
 }

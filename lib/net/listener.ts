@@ -181,7 +181,10 @@ export class Listener {
   #waitForClient(): void {
     clearTimeout(this.#closeTimer);
     const leftMs = this.#closeByMs - performance.now();
-    this.#closeTimer = setTimeout(() => this.closeNow(), Math.min(CLOSE_TIMEOUT_MS, leftMs));
+    // When the timer fires, late perhaps, clients may be there: they have one more turn.
+    this.#closeTimer = setTimeout(() => {
+      this.#closeTimer = setTimeout(() => this.closeNow());
+    }, Math.min(CLOSE_TIMEOUT_MS, leftMs));
   }
 
   /** Closes the socket if `accepting` finds no client, or else waits for another one. */

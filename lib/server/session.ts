@@ -126,11 +126,11 @@ export class Session {
     return exit.signal ?? exit.code;
   }
 
-  /** Whether the server cut it, or Ctrl-C did, which a terminal sends to the children too. */
+  /** Whether the server cut it, or Ctrl-C did, which reaches children that have no group. */
   get wasCut(): boolean {
-    const { exit, signalled } = this.#worker;
+    const { exit, wasStopped, hasGroup } = this.#worker;
     return this.#reason === "drain-timeout" || this.#reason === "killed" ||
-      exit?.signal === "SIGINT" && signalled === undefined;
+      exit?.signal === "SIGINT" && !wasStopped && !hasGroup;
   }
 
   /**
@@ -140,6 +140,7 @@ export class Session {
   probe(): void {
     const { inbound, outbound } = this;
     if (!inbound.writing || outbound.writing || this.#reason !== undefined) return;
+    if (this.#outputEnd !== undefined) return; // after a half-close, a probe fails on any connection
     if (performance.now() - inbound.readAtMs < PROBE_AFTER_MS) return;
     this.#options.client.probe().catch((error) => this.#clientFailed(error));
   }
