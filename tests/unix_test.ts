@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
+import { testWith } from "./_test_with.ts";
 import { until, within } from "./_waiting.ts";
 
 const PERMISSIONS = ["--allow-net", "--allow-run", "--allow-read", "--allow-write"];
@@ -71,6 +72,25 @@ Deno.test("a Unix client half-closes, waits and is refused like any other, but h
     await spawnd.record({ message: "end" });
     assertEquals(await askAt(path, "hello"), "PROXY UNKNOWN\r\nhello");
   });
+});
+
+testWith("python3", "python3", "a Unix client's own path is in the environment", async () => {
+  const folder = await Deno.makeTempDir();
+  await using _ = await serve(`${folder}/s`, "--", "sh", "-c", 'printf %s "$REMOTE_ADDR"; cat');
+  const client = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[2].replace("@", chr(0)))
+s.connect(sys.argv[1])
+s.shutdown(socket.SHUT_WR)
+print(s.recv(200).decode(), end="")`;
+  for (const path of [`${folder}/c`, "@spawnd-test"]) {
+    const { stdout, stderr } = await new Deno.Command("python3", {
+      args: ["-c", client, `${folder}/s`, path],
+    }).output();
+    assertEquals(text(stdout), path, text(stderr));
+  }
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("a socket file that a dead server left is replaced", async () => {

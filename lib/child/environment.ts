@@ -44,8 +44,13 @@ function lc(category: string): string {
 }
 
 /** The variables for a child that starts for a known client; what is not known is empty. */
-export function ucspiVariables({ source, destination }: ProxyHeader): Record<string, string> {
-  if (!source || !destination) return { ...UNSET_VARIABLES, PROTO: "UNIX" };
+export function ucspiVariables(
+  { source, destination, path = "" }: ProxyHeader,
+): Record<string, string> {
+  if (!source || !destination) {
+    // As systemd has it: an abstract name begins with @ instead of a zero byte.
+    return { ...UNSET_VARIABLES, PROTO: "UNIX", REMOTE_ADDR: path.replaceAll("\0", "@") };
+  }
   return {
     ...UNSET_VARIABLES,
     PROTO: "TCP",

@@ -144,6 +144,8 @@ export class Connection implements Endpoint {
 }
 
 function addressesOf({ remoteAddr, localAddr }: Deno.Conn): ProxyHeader {
-  if (remoteAddr.transport !== "tcp" || localAddr.transport !== "tcp") return {};
+  if (remoteAddr.transport !== "tcp" || localAddr.transport !== "tcp") {
+    return "path" in remoteAddr && remoteAddr.path ? { path: remoteAddr.path } : {};
+  }
   return { source: unmapIPv4(remoteAddr), destination: unmapIPv4(localAddr) };
 }

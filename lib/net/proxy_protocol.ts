@@ -18,6 +18,8 @@ export interface ProxyHeader {
   readonly source?: SocketAddress;
   /** The address that the client connected to; present if `source` is. */
   readonly destination?: SocketAddress;
+  /** The path that a Unix client has bound its socket to, which few do. No header has it. */
+  readonly path?: string;
 }
 
 /** The bytes are not a valid PROXY header. The message says why. */
