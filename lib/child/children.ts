@@ -180,6 +180,7 @@ export class Children {
   /** Whether the handler's program is still there, when a child ends as if it were not. */
   async #recheck(): Promise<void> {
     const now = performance.now();
+    if (this.#options.handler.isSandboxed) return; // a module has exit codes of its own
     if (now - this.#recheckedAtMs < RECHECK_INTERVAL_MS) return;
     this.#recheckedAtMs = now;
     try {
