@@ -1,5 +1,5 @@
 /**
- * Tests that need programs besides Deno.
+ * Tests that need programs besides Deno, or root.
  *
  * @module
  */
@@ -24,4 +24,9 @@ export function testWith(
     ignore: !areInstalled,
     fn,
   });
+}
+
+/** Declares a test that only root can run. */
+export function testAsRoot(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `${name} (needs root)`, ignore: Deno.uid() !== 0, fn });
 }

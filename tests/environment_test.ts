@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { childrenOf } from "./_processes.ts";
 import { ask, receiveAll, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
+import { testAsRoot } from "./_test_with.ts";
 import { until } from "./_waiting.ts";
 
 /** Variables that a server inherits if, for example, tcpserver has started it. */
@@ -75,11 +76,6 @@ Deno.test("an IPv6 client's address reaches the child", async () => {
     "TCPREMOTEIP=::1",
   ]);
 });
-
-/** Declares a test that only root can run. */
-function testAsRoot(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: `${name} (needs root)`, ignore: Deno.uid() !== 0, fn });
-}
 
 testAsRoot("children have only the user and group of --uid and --gid", async () => {
   for (const warm of ["0", "1"]) {

@@ -3,12 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
 import { serveScript, Spawnd } from "./_spawnd.ts";
+import { testAsRoot } from "./_test_with.ts";
 import { until } from "./_waiting.ts";
-
-/** Declares a test that only root can run. */
-function testAsRoot(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: `${name} (needs root)`, ignore: Deno.uid() !== 0, fn });
-}
 
 Deno.test("--env adds variables, and the last of a name counts", async () => {
   for (const warm of ["0", "1"]) {
