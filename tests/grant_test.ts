@@ -1,6 +1,7 @@
 /** What a module may do: the permissions that --grant gives it, and no others. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { moduleHandler } from "../lib/mod.ts";
 import { ask, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { until } from "./_waiting.ts";
@@ -34,6 +35,13 @@ Deno.test("--grant gives the permissions named, and the warm pool stays", async 
       await spawnd.record({ message: "open", start: "warm" });
     }
   });
+});
+
+Deno.test("name look-ups are off, unless the network is granted", () => {
+  assertEquals(moduleHandler("x.ts").env.RES_OPTIONS, "attempts:0");
+  for (const grant of ["net", "net=example.com:443"]) {
+    assertEquals(moduleHandler("x.ts", [], { grant: [grant] }).env.RES_OPTIONS, undefined);
+  }
 });
 
 Deno.test("a granted network is one that works, names too", async () => {

@@ -44,7 +44,7 @@ const WAYS: Readonly<Record<string, [...string[]]>> = {
   "idle-timeout": ["--idle-timeout", "0.3"],
   "session-timeout": ["--session-timeout", "0.3"],
   "drain-timeout": ["--drain-timeout", "0.1"],
-  "killed": [],
+  "killed": ["--kill-timeout", "3"],
 };
 
 for (const [way, options] of Object.entries(WAYS)) {
