@@ -207,9 +207,12 @@ export class Listener {
     this.#socket = undefined;
     // Closing unlinks whatever is at the path (seen on 2.9). If that is another server's socket, ours
     // cannot be reached any more, and is left to the end of the process.
-    const file = identityOf((this.addr as Deno.UnixAddr).path);
+    const { path } = this.addr as Deno.UnixAddr;
+    const file = identityOf(path);
     if (file === undefined || file === this.#file) socket?.close();
     else socket?.unref();
+    // The process may end before a pending accept lets go of the socket, and so of its file.
+    if (file !== undefined && identityOf(path) === this.#file) Deno.removeSync(path);
     this.#cancelAccept?.();
   }
 }
