@@ -86,6 +86,10 @@ testPage(
     const others = [await spawnd.connect(), await spawnd.connect()];
     await ask(spawnd.port, "refused"); // the fourth connection of its source
     await page.locator("#refused div").filter({ hasText: /source-limit\s*1/ }).waitFor();
+    await page.locator("#totals div").filter({ hasText: /active\s*\d+ of 256/ }).waitFor();
+    others.pop()!.close();
+    await page.locator("#ended div").filter({ hasText: /client-closed\s*1/ }).waitFor();
+    await page.locator("#children div").filter({ hasText: /exit 0\s*1/ }).waitFor();
     await page.waitForFunction(() =>
       // deno-lint-ignore no-explicit-any
       (globalThis as any).document.querySelector("#active path").getAttribute("d") !== ""

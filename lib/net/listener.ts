@@ -211,9 +211,14 @@ export class Listener {
     const file = identityOf(path);
     if (file === undefined || file === this.#file) socket?.close();
     else socket?.unref();
-    // The process may end before a pending accept lets go of the socket, and so of its file.
-    if (file !== undefined && identityOf(path) === this.#file) Deno.removeSync(path);
     this.#cancelAccept?.();
+    // The process may end before a pending accept lets go of the socket, and so of its file.
+    if (file === undefined || identityOf(path) !== this.#file) return;
+    try {
+      Deno.removeSync(path);
+    } catch {
+      // It has just gone, or may not be removed: the next server replaces a stale file.
+    }
   }
 }
 
