@@ -117,7 +117,7 @@ async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {
 
 /** Deno would prompt for a missing permission, or throw; a message that names the flag is better. */
 function requirePermissions({ server, status }: CommandLine): void {
-  const { hostname, port, handler, cert, key, unix } = resolveSettings(server);
+  const { hostname, port, handler, cert, key, clientCa, unix } = resolveSettings(server);
   const address = formatSocketAddress({ hostname, port });
   const needs: [Deno.PermissionDescriptor, string][] = [
     [{ name: "net", host: address }, `listening on ${address}`],
@@ -127,8 +127,7 @@ function requirePermissions({ server, status }: CommandLine): void {
     const host = formatSocketAddress(status);
     needs.push([{ name: "net", host }, `serving its status on ${host}`]);
   }
-  if (cert !== undefined) needs.push([{ name: "net", host: "127.0.0.1" }, "TLS on 127.0.0.1"]);
-  for (const path of [cert, key, unix].filter((path) => path !== undefined)) {
+  for (const path of [...cert, ...key, clientCa, unix].filter((path) => path !== undefined)) {
     needs.push([{ name: "read", path }, `reading ${path}`]);
   }
   if (unix !== undefined) needs.push([{ name: "write", path: unix }, `writing ${unix}`]);

@@ -88,19 +88,24 @@ function isClean({ reason, exit }: LogRecord, { exit: due }: FuzzHandler): boole
   return exit === due && (reason === "client-closed" || reason === "child-closed");
 }
 
+/** What a client gets that does not speak TLS where it has to (RFC 8446, section 6). */
+const TLS_ALERT = 21;
+const TLS_ALERT_BYTES = 7;
+
 /**
  * Asserts that every client got a part of its answer or of the refusal and nothing else, and that
  * those who behaved and were not cut got all of it. Returns how many whole answers there were.
  */
 export function assertAnswers(
-  { handler: name, sendProxy, refusal }: Plan,
+  { handler: name, sendProxy, refusal, tls: isTls }: Plan,
   reports: readonly Report[],
   log: readonly LogRecord[],
 ): number {
   const handler: FuzzHandler = HANDLERS[name];
   const refusalBytes = new TextEncoder().encode(refusal);
   const isRefusal = (bytes: Uint8Array) =>
-    bytes.length <= refusalBytes.length && bytes.every((byte, i) => byte === refusalBytes[i]);
+    bytes.length <= refusalBytes.length && bytes.every((byte, i) => byte === refusalBytes[i]) ||
+    isTls && bytes[0] === TLS_ALERT && bytes.length === TLS_ALERT_BYTES;
   let whole = 0;
   let unixCuts =
     log.filter((record) =>

@@ -117,7 +117,9 @@ const DESTINATION: Readonly<Record<"v4" | "v6", SocketAddress>> = {
 };
 
 /** The addresses in a client's header. */
-function endpointsOf({ source }: ClientPlan): Required<Omit<ProxyHeader, "path">> {
+function endpointsOf(
+  { source }: ClientPlan,
+): Required<Pick<ProxyHeader, "source" | "destination">> {
   return { source, destination: DESTINATION[source.hostname.includes(":") ? "v6" : "v4"] };
 }
 

@@ -43,6 +43,7 @@ testTls("a bad new certificate or key is an error, and the old one stays", async
   const breakages: (() => void | Promise<void>)[] = [
     () => Deno.writeTextFileSync(certificates.cert, "no certificate"),
     () => Deno.removeSync(certificates.key),
+    () => Deno.writeTextFileSync(certificates.key, ""),
     async () => { // a key that belongs to another certificate
       await certificates.renew("other");
       Deno.writeTextFileSync(certificates.cert, cert!);
@@ -101,11 +102,50 @@ testTls("bad TLS files fail with one line at start", async () => {
     `spawnd: Deno does not allow reading ${certificates.cert}: add --allow-read`,
   ]);
   const all = ["--allow-net", "--allow-run", "--allow-read"];
-  assertEquals(await lines(all, "--cert", "/no/such", "--key", certificates.key), [
-    "spawnd: Cannot listen on 127.0.0.1:0: " +
-    "No such file or directory (os error 2): readfile '/no/such'",
-  ]);
-  assertEquals(await lines(all, "--cert", certificates.key, "--key", certificates.key), [
-    "spawnd: Cannot listen on 127.0.0.1:0: No certificates found in certificate data",
-  ]);
+  const complaint = async (cert: string, key: string, ...args: string[]) => {
+    const [line, ...others] = await lines(all, "--cert", cert, "--key", key, ...args);
+    assertEquals(others, []);
+    return line!.replace("spawnd: Cannot listen on 127.0.0.1:0: ", "");
+  };
+  const { cert, key, folder } = certificates;
+  const other = await certificates.issue("other");
+  const file = async (name: string, content: string) => {
+    await Deno.writeTextFile(`${folder}/${name}`, content);
+    return `${folder}/${name}`;
+  };
+  const empty = await file("empty", "");
+  const [pem, keyPem] = [await Deno.readTextFile(cert), await Deno.readTextFile(key)];
+  const damagedCert = await file("damaged.pem", pem.replace(/\n[^]{60}/, "\n"));
+  const damagedKey = await file("damaged.key", keyPem.replace(/\n[^]{20}/, "\n"));
+  const encrypted = await certificates.encryptKey();
+  const weak = await certificates.unusual("secp256k1");
+  const missing = "No such file or directory (os error 2): readfile '/no/such'";
+  assertEquals(await complaint("/no/such", key), missing);
+  assertEquals(await complaint(cert, "/no/such"), missing);
+  assertEquals(await complaint(cert, key, "--client-ca", "/no/such"), missing);
+  assertEquals(await complaint(key, key), `${key} has no certificate in PEM in it`);
+  assertEquals(await complaint(empty, key), `${empty} has no certificate in PEM in it`);
+  assertEquals(
+    await complaint(cert, key, "--client-ca", empty),
+    `${empty} has no certificate in PEM in it`,
+  );
+  assertEquals(await complaint(damagedCert, key), `${damagedCert} has a damaged certificate in it`);
+  assertEquals(await complaint(cert, cert), `${cert} has no private key in PEM in it`);
+  assertEquals(await complaint(cert, empty), `${empty} has no private key in PEM in it`);
+  assertEquals(await complaint(cert, damagedKey), `${damagedKey} has a damaged private key in it`);
+  assertEquals(
+    await complaint(cert, encrypted),
+    `the key in ${encrypted} is encrypted, and a server cannot ask for its passphrase. ` +
+      `Decrypt it with: openssl pkey -in ${encrypted}`,
+  );
+  const mismatch = `the key in ${other.key} does not belong to the certificate in ${cert}`;
+  assertEquals(await complaint(cert, other.key), mismatch);
+  assertEquals(
+    await complaint(cert, key, "--cert", cert, "--key", other.key),
+    mismatch,
+  );
+  assertEquals(
+    await complaint(weak.cert, weak.key),
+    `TLS has no use for the key in ${weak.key}: unsupported protocol`,
+  );
 });

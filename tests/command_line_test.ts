@@ -20,6 +20,9 @@ Deno.test("every option sets what it says, and seconds may have a fraction", () 
     ..."--host ::1 --port 7 --backlog 8 --reuse-port --unix /run/x --cert c.pem --key k.pem".split(
       " ",
     ),
+    ..."--cert d.pem --key l.pem --client-ca a.pem --alpn h2 --alpn http/1.1 --tls-min 1.3".split(
+      " ",
+    ),
     ..."--max-connections 10 --queue 11 --queue-timeout 12 --max-per-source 13".split(" "),
     ..."--rate-per-source 14/1.5 --allow 10.0.0.0/8 --allow ::1 --deny 10.1.0.0/16".split(" "),
     ...["--refusal", "not now\n", "--handshake-timeout", "2"],
@@ -35,8 +38,11 @@ Deno.test("every option sets what it says, and seconds may have a fraction", () 
     backlog: 8,
     reusePort: true,
     unix: "/run/x",
-    cert: "c.pem",
-    key: "k.pem",
+    cert: ["c.pem", "d.pem"],
+    key: ["k.pem", "l.pem"],
+    clientCa: "a.pem",
+    alpn: ["h2", "http/1.1"],
+    tlsMin: "1.3",
     maxConnections: 10,
     queue: 11,
     queueTimeoutMs: 12_000,

@@ -27,7 +27,7 @@ Deno.test("the usage text fits a terminal, and every option is in it with all it
       "port": "TCP port; 0 takes a free one (default 9527)",
       "eof-timeout": "0 is no limit (default 30)",
       "stderr": "goes: inherit, log, client or null (default inherit)",
-      "cert": "in PEM; needs --key and Deno's --allow-read",
+      "cert": "the first; may be repeated; needs --key and Deno's --allow-read",
     })
   ) {
     const entry = entries.find((entry) => entry.startsWith(` --${name} `));

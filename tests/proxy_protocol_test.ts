@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { formatAddress } from "../lib/net/address.ts";
+import type { ClientFacts } from "../lib/net/client_facts.ts";
 import {
   formatProxyHeader,
   parseProxyHeader,
@@ -98,7 +99,11 @@ Deno.test("version 1 is limited to 107 bytes", () => {
 
 Deno.test("version 2 carries both addresses, in either family, whatever TLVs follow", () => {
   assertEquals(parse(v2(0x21, 0x11, TCP4)), HEADER);
-  assertEquals(parse(v2(0x21, 0x11, [...TCP4, 0x04, 0, 3, 1, 2, 3])), HEADER);
+  const extensions = [0xea, 0, 3, 1, 2, 3, 0x05, 0, 0];
+  assertEquals(parse(v2(0x21, 0x11, [...TCP4, ...extensions])), {
+    ...HEADER,
+    extensions: Uint8Array.from(extensions),
+  });
   const TCP6 = [...Array(15).fill(0), 1, 0x20, 1, 0x0d, 0xb8, ...Array(12).fill(0), 0, 80, 1, 0];
   assertEquals(parse(v2(0x21, 0x21, TCP6)), {
     source: { hostname: "::1", port: 80 },
@@ -128,6 +133,10 @@ Deno.test("a malformed version 2 header is rejected as early as possible", () =>
   const short = "the PROXY header is too short for its addresses";
   assertEquals(errorOf(v2(0x21, 0x11, TCP4.slice(1))), short);
   assertEquals(errorOf(v2(0x21, 0x21, Array(35).fill(0))), short);
+  for (const part of [[0xea], [0xea, 0], [0xea, 0, 1], [0x05, 0, 0, 0xea, 1, 0, 1]]) {
+    const within = "the PROXY header ends within a TLV";
+    assertEquals(errorOf(v2(0x21, 0x11, [...TCP4, ...part])), within);
+  }
   assertEquals(parse(v2(0x21, 0x00, Array(4080).fill(0))), {});
   assertEquals(
     errorOf(v2(0x21, 0x00, Array(4081).fill(0)).slice(0, 16)),
@@ -144,6 +153,51 @@ Deno.test("input that is not a header is rejected at the first wrong byte", () =
   for (const data of ["P", "PROXY", "PROXY TCP4 192", "\r\n\r", "\r\n\r\n\0\r\nQUIT"]) {
     assertEquals(parse(data), undefined, data);
   }
+});
+
+Deno.test("version 2 says what is known of TLS, and passes on what else a proxy has said", () => {
+  const crc32c = [0x03, 0, 4, 1, 2, 3, 4];
+  const unique = [0x05, 0, 2, 9, 9];
+  const received = [
+    ...unique,
+    ...crc32c,
+    0x01,
+    0,
+    2,
+    0x68,
+    0x32,
+    0x04,
+    0,
+    0,
+    0x20,
+    0,
+    5,
+    1,
+    0,
+    0,
+    0,
+    0,
+  ];
+  const withTls = (facts: Partial<ClientFacts>) =>
+    formatProxyHeader(2, { ...HEADER, extensions: Uint8Array.from(received), ...facts });
+  const passedOn = [...unique, 0x01, 0, 2, 0x68, 0x32, 0x20, 0, 5, 1, 0, 0, 0, 0];
+  assertEquals(withTls({}), v2(0x21, 0x11, [...TCP4, ...passedOn]));
+  const tls = { protocol: "TLSv1.3", cipher: "X", serverName: "a.b", alpn: "smtp" };
+  const about = (flags: number, ...more: number[]) => [
+    ...[0x01, 0, 4, ...encoder.encode("smtp"), 0x02, 0, 3, ...encoder.encode("a.b")],
+    ...[0x20, 0, 19 + more.length, flags, 0, 0, 0, 0],
+    ...[0x21, 0, 7, ...encoder.encode("TLSv1.3"), 0x23, 0, 1, 0x58, ...more],
+  ];
+  assertEquals(withTls({ tls }), v2(0x21, 0x11, [...TCP4, ...about(1), ...unique]));
+  const client = { text: "CN=al,O=x", commonName: "al" };
+  assertEquals(
+    withTls({ tls: { ...tls, client } }),
+    v2(0x21, 0x11, [...TCP4, ...about(7, 0x22, 0, 2, 0x61, 0x6c), ...unique]),
+  );
+  assertEquals(
+    formatProxyHeader(2, { tls: { protocol: "P", cipher: "C" } }),
+    v2(0x21, 0x00, [0x20, 0, 13, 1, 0, 0, 0, 0, 0x21, 0, 1, 0x50, 0x23, 0, 1, 0x43]),
+  );
 });
 
 const address = fc.oneof(

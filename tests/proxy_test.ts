@@ -175,3 +175,14 @@ Deno.test("a child that does not read its PROXY header ends as usual", async () 
   await spawnd.record({ message: "open", start: "warm" });
   await spawnd.record({ message: "end", exit: 0 });
 });
+
+Deno.test("what a proxy says of a client's TLS reaches the child", async () => {
+  await using spawnd = await Spawnd.start(...FROM_PROXY, "--send-proxy", "2", "--", "cat");
+  const facts = {
+    source: { hostname: "192.0.2.1", port: 54321 },
+    destination: { hostname: "198.51.100.7", port: 443 },
+    tls: { protocol: "TLSv1.2", cipher: "X", client: { text: "CN=alice", commonName: "alice" } },
+  };
+  const bytes = concat([formatProxyHeader(2, facts), encoder.encode("hello")]);
+  assertEquals(await ask(spawnd.port, bytes), bytes);
+});

@@ -60,6 +60,7 @@ interface Refused {
   readonly error?: string;
 }
 
+const NO_TEXT = new Uint8Array(0);
 /** How many refused connections may linger at once; further ones are closed immediately. */
 const MAX_LINGERING = 100;
 
@@ -235,11 +236,12 @@ export class Intake {
       if (reason === "left") log.debug("left", facts);
       else log.warn("refused", { ...facts, reason });
     }
-    const isGone = reason === "left" || reason === "handshake";
+    const hasAlert = reason === "handshake" && !canReceiveText;
     const mayLinger = this.#mayLinger && this.#lingering.size < MAX_LINGERING;
-    if (isGone || !canReceiveText || !mayLinger) return client.close();
+    const isSilent = reason === "left" || reason === "handshake" || !canReceiveText;
+    if (isSilent && !hasAlert || !mayLinger) return client.close();
     this.#lingering.add(client);
-    await client.closeAfter(this.#refusal);
+    await client.closeAfter(isSilent ? NO_TEXT : this.#refusal);
     this.#lingering.delete(client);
   }
 }

@@ -133,7 +133,7 @@ export function discard(source: Source, isEnough: (bytes: number) => boolean): P
 }
 
 /** The buffer for the next read: reused, doubled if it was full, halved if mostly unused. */
-function nextBuffer(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+export function nextBuffer(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const size = chunk.buffer.byteLength;
   if (chunk.length === size && size < MAX_BUFFER_BYTES) return new Uint8Array(size * 2);
   if (chunk.length < size / 4 && size > MIN_BUFFER_BYTES) return new Uint8Array(size / 2);

@@ -11,7 +11,7 @@
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import type { Observer } from "../base/observer.ts";
-import type { ProxyHeader } from "../net/proxy_protocol.ts";
+import type { ClientFacts } from "../net/client_facts.ts";
 import { ucspiVariables, UNSET_VARIABLES } from "./environment.ts";
 import { GrantAdvice } from "./grant_advice.ts";
 import { HandlerError } from "./handler.ts";
@@ -107,13 +107,13 @@ export class Children {
   }
 
   /**
-   * Takes a child for a client: the oldest warm one, or else a new one that is told its client's
-   * addresses.
+   * Takes a child for a client: the oldest warm one, or else a new one that is told of its
+   * client.
    *
    * @throws What the start of a new one throws.
    */
-  take(addresses: ProxyHeader): { worker: Worker; warm: boolean } {
-    return this.#pool.take(() => this.#spawn(ucspiVariables(addresses)));
+  take(client: ClientFacts): { worker: Worker; warm: boolean } {
+    return this.#pool.take(() => this.#spawn(ucspiVariables(client)));
   }
 
   /**
@@ -121,8 +121,8 @@ export class Children {
    *
    * @throws What the start throws.
    */
-  replace(addresses: ProxyHeader): Worker {
-    return this.#spawn(ucspiVariables(addresses));
+  replace(client: ClientFacts): Worker {
+    return this.#spawn(ucspiVariables(client));
   }
 
   /** Replaces the warm children by new ones, which run the program as it is now. */

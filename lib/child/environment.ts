@@ -1,11 +1,12 @@
 /**
  * The environment of a child: the variables that tell it about its client, and those it inherits in
- * any case. The names are those of tcpserver (UCSPI-1996), systemd and CGI (RFC 3875).
+ * any case. The names are those of tcpserver (UCSPI-1996), systemd, CGI (RFC 3875), Apache's mod_ssl,
+ * and for ALPN nginx.
  *
  * @module
  */
 
-import type { ProxyHeader } from "../net/proxy_protocol.ts";
+import type { ClientFacts, TlsFacts } from "../net/client_facts.ts";
 
 /**
  * Blank values for a child that starts before its client. If spawnd itself was started by such a
@@ -24,6 +25,12 @@ export const UNSET_VARIABLES: Readonly<Record<string, string>> = {
   REMOTE_ADDR: "",
   REMOTE_HOST: "",
   REMOTE_PORT: "",
+  SSL_PROTOCOL: "",
+  SSL_CIPHER: "",
+  SSL_TLS_SNI: "",
+  SSL_ALPN_PROTOCOL: "",
+  SSL_CLIENT_VERIFY: "",
+  SSL_CLIENT_S_DN: "",
 };
 
 /**
@@ -45,7 +52,7 @@ function lc(category: string): string {
 
 /** The variables for a child that starts for a known client; what is not known is empty. */
 export function ucspiVariables(
-  { source, destination, path = "" }: ProxyHeader,
+  { source, destination, path = "", tls }: ClientFacts,
 ): Record<string, string> {
   if (!source || !destination) {
     // As systemd has it: an abstract name begins with @ instead of a zero byte.
@@ -61,5 +68,19 @@ export function ucspiVariables(
     REMOTE_ADDR: source.hostname,
     REMOTE_HOST: source.hostname, // no name is looked up: as xinetd without a resolver
     REMOTE_PORT: String(source.port),
+    ...tlsVariables(tls),
+  };
+}
+
+function tlsVariables(tls: TlsFacts | undefined): Record<string, string> {
+  if (!tls) return {};
+  const { protocol, cipher, serverName = "", alpn = "", client } = tls;
+  return {
+    SSL_PROTOCOL: protocol,
+    SSL_CIPHER: cipher,
+    SSL_TLS_SNI: serverName,
+    SSL_ALPN_PROTOCOL: alpn,
+    SSL_CLIENT_VERIFY: client ? "SUCCESS" : "NONE",
+    SSL_CLIENT_S_DN: client?.text ?? "",
   };
 }

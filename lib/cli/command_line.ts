@@ -124,6 +124,11 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     if (excluded) throw new UsageError(`--${name} cannot be given with --${nameOf(excluded)}`);
   }
 
+  const [certs, keys] = [values.cert, values.key].map((files) => (files as string[] ?? []).length);
+  if (certs !== keys) {
+    throw new UsageError(`every --cert takes a --key, got ${certs} and ${keys} of them`);
+  }
+
   const { help, version, logLevel = "info", logFormat = "text", status, grant, ...server } = values;
   const show = help ? "help" : version ? "version" : undefined;
   const quiet = logLevel === "warn" || logLevel === "error";

@@ -31,7 +31,7 @@ ${themes.join("\n\n")}
 
 Signals:
   SIGTERM, SIGINT   stop accepting, drain, exit; a second one kills at once
-  SIGHUP            new warm children, for new code; read --cert and --key again
+  SIGHUP            new warm children, for new code; read the TLS files again
   SIGUSR2, SIGUSR1  log one line of numbers (on SIGUSR1 Deno opens its debugger)
 
 Exit status:

@@ -8,7 +8,8 @@
  */
 
 import { formatSocketAddress, unmapIPv4 } from "./address.ts";
-import { type ProxyHeader, readProxyHeader } from "./proxy_protocol.ts";
+import type { ClientFacts } from "./client_facts.ts";
+import { readProxyHeader } from "./proxy_protocol.ts";
 import { discard, type Endpoint, MIN_BUFFER_BYTES } from "../base/relay.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 
@@ -27,43 +28,55 @@ const MAX_DISCARDED_BYTES = 64 * 1024;
 
 const EMPTY = new Uint8Array(0);
 
+/** What carries a client's bytes: its socket, or TLS over it. */
+export interface Transport {
+  read(buffer: Uint8Array<ArrayBuffer>): Promise<number | null>;
+  /** May write a part. Of no bytes, it only fails if the client has reset or vanished. */
+  write(bytes: Uint8Array<ArrayBuffer>): Promise<number>;
+  closeWrite(): Promise<void>;
+  close(): void;
+}
+
 /** An accepted connection. */
 export class Connection implements Endpoint {
-  readonly #conn: Deno.Conn;
-  #addresses: ProxyHeader;
+  readonly #transport: Transport;
+  #facts: ClientFacts;
   /** A read that was started early, to see whether the client has left. */
   #readAhead: Promise<Uint8Array<ArrayBuffer> | null> | undefined;
 
-  /** @param addresses The client's endpoints, if they are not those of `conn`. */
-  constructor(conn: Deno.Conn, addresses: ProxyHeader = addressesOf(conn)) {
-    this.#conn = conn;
-    this.#addresses = addresses;
-    // Unix and TLS connections do not have these methods.
-    const { setNoDelay, setKeepAlive } = conn as Partial<Deno.TcpConn>;
+  constructor(transport: Transport, facts: ClientFacts) {
+    this.#transport = transport;
+    this.#facts = facts;
+  }
+
+  /** A client that has just been accepted. */
+  static accepted(conn: Deno.Conn): Connection {
+    const { setNoDelay, setKeepAlive } = conn as Partial<Deno.TcpConn>; // Unix sockets have neither
     try {
       setNoDelay?.call(conn, true); // one write of a child is likely one message: do not delay it
       setKeepAlive?.call(conn, true); // a peer that lost power sends no FIN
     } catch {
       // Already reset; the first read will fail too.
     }
+    return new Connection(conn, addressesOf(conn));
   }
 
   /** The peer's name in the log: `ip:port`, or `unix`. */
   get name(): string {
-    return this.#addresses.source ? formatSocketAddress(this.#addresses.source) : "unix";
+    return this.#facts.source ? formatSocketAddress(this.#facts.source) : "unix";
   }
 
   /** The peer's IP address; `undefined` over a Unix socket. */
   get address(): string | undefined {
-    return this.#addresses.source?.hostname;
+    return this.#facts.source?.hostname;
   }
 
   /**
-   * The endpoints of the client's own connection, to this server or to the proxy in front of it;
-   * empty over a Unix socket.
+   * What is known of the client. Its endpoints are those of its own connection, to this server or to
+   * the proxy in front of it; over a Unix socket there are none.
    */
-  get addresses(): ProxyHeader {
-    return this.#addresses;
+  get facts(): ClientFacts {
+    return this.#facts;
   }
 
   async read(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | null> {
@@ -72,23 +85,23 @@ export class Connection implements Endpoint {
       this.#readAhead = undefined;
       return await readAhead;
     }
-    const length = await this.#conn.read(buffer);
+    const length = await this.#transport.read(buffer);
     return length === null ? null : buffer.subarray(0, length);
   }
 
   async write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     for (let written = 0; written < bytes.length;) {
-      written += await this.#conn.write(written === 0 ? bytes : bytes.subarray(written));
+      written += await this.#transport.write(written === 0 ? bytes : bytes.subarray(written));
     }
   }
 
   closeWrite(): Promise<void> {
-    return this.#conn.closeWrite();
+    return this.#transport.closeWrite();
   }
 
   /** Rejects if the client has reset the connection or vanished; sends nothing. */
   async probe(): Promise<void> {
-    await this.#conn.write(EMPTY); // fails on a socket with an error pending (seen on Linux)
+    await this.#transport.write(EMPTY); // fails on a socket with an error pending (seen on Linux)
   }
 
   /**
@@ -100,7 +113,7 @@ export class Connection implements Endpoint {
    */
   async readProxyHeader(): Promise<void> {
     const { header, rest } = await readProxyHeader(this);
-    if (header.source) this.#addresses = header;
+    if (header.source) this.#facts = header;
     if (rest.length > 0) this.#readAhead = Promise.resolve(rest);
   }
 
@@ -136,14 +149,14 @@ export class Connection implements Endpoint {
   /** Closes the connection. Pending reads and writes fail. Idempotent. */
   close(): void {
     try {
-      this.#conn.close();
+      this.#transport.close();
     } catch (error) {
       if (!(error instanceof Deno.errors.BadResource)) throw error;
     }
   }
 }
 
-function addressesOf({ remoteAddr, localAddr }: Deno.Conn): ProxyHeader {
+function addressesOf({ remoteAddr, localAddr }: Deno.Conn): ClientFacts {
   if (remoteAddr.transport !== "tcp" || localAddr.transport !== "tcp") {
     return "path" in remoteAddr && remoteAddr.path ? { path: remoteAddr.path } : {};
   }

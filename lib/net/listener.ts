@@ -138,7 +138,7 @@ export class Listener {
           ? this.#socket.accept()
           : this.#acceptOrCancel(this.#socket);
         if (this.#closeTimer) await this.#closeIfEmpty(accepting);
-        return new Connection(await accepting);
+        return Connection.accepted(await accepting);
       } catch (error) {
         if (error instanceof Deno.errors.BadResource) return; // closed
         // A client's reset before accept (seen on 2.9 as NotConnected).

@@ -9,18 +9,15 @@
  * @module
  */
 
-import { formatAddress, parseAddress, type SocketAddress, unmapIPv4 } from "./address.ts";
+import { formatAddress, parseAddress, unmapIPv4 } from "./address.ts";
 import type { Source } from "../base/relay.ts";
+import type { ClientFacts, TlsFacts } from "./client_facts.ts";
 
-/** What a header says: both endpoints of the client's connection to the proxy, or neither. */
-export interface ProxyHeader {
-  /** The client; absent for the proxy's own checks (LOCAL), UNKNOWN and Unix sockets. */
-  readonly source?: SocketAddress;
-  /** The address that the client connected to; present if `source` is. */
-  readonly destination?: SocketAddress;
-  /** The path that a Unix client has bound its socket to, which few do. No header has it. */
-  readonly path?: string;
-}
+/**
+ * What a header says: both endpoints of the client's connection to the proxy, and what else is known
+ * of it; or nothing, for the proxy's own checks (LOCAL), UNKNOWN and Unix sockets.
+ */
+export type ProxyHeader = Pick<ClientFacts, "source" | "destination" | "extensions">;
 
 /** The bytes are not a valid PROXY header. The message says why. */
 export class ProxyHeaderError extends Error {
@@ -48,8 +45,25 @@ const PROXY = 0x21;
 /** Families of version 2: address family and transport (TCP is 1). */
 const TCP4 = 0x11;
 const TCP6 = 0x21;
+const UNSPECIFIED = 0x00;
 /** Valid, but without a TCP address: unspecified, UDP (IPv4, IPv6), Unix (stream, datagram). */
-const ADDRESSLESS = [0x00, 0x12, 0x22, 0x31, 0x32];
+const ADDRESSLESS = [UNSPECIFIED, 0x12, 0x22, 0x31, 0x32];
+
+/** Types of a TLV, and of those in the one about TLS. */
+const TLV = {
+  ALPN: 0x01,
+  AUTHORITY: 0x02,
+  CRC32C: 0x03,
+  NOOP: 0x04,
+  SSL: 0x20,
+  SSL_VERSION: 0x21,
+  SSL_CN: 0x22,
+  SSL_CIPHER: 0x23,
+} as const;
+/** Flags of the TLV about TLS: the client spoke it, and has shown a certificate. */
+const CLIENT_SSL = 0x01;
+const CLIENT_CERT = 0x02 | 0x04; // on this connection, in this session
+const TLV_FIXED_BYTES = 3;
 
 /**
  * Reads a header. Bytes that were read with it but follow it are returned as `rest`.
@@ -133,10 +147,27 @@ function parseV2(bytes: Uint8Array): { header: ProxyHeader; length: number } | u
   }
   const from = bytes.subarray(V2_FIXED_BYTES, V2_FIXED_BYTES + size);
   const to = bytes.subarray(V2_FIXED_BYTES + size, ports);
+  const extensions = bytes.slice(ports + 4, length);
+  for (const tlv of tlvsOf(extensions)) {
+    if (tlv === undefined) throw new ProxyHeaderError("the PROXY header ends within a TLV");
+  }
   return {
-    header: headerOf(from, view.getUint16(ports), to, view.getUint16(ports + 2)),
-    length, // includes extensions (TLVs), which are skipped
+    header: {
+      ...headerOf(from, view.getUint16(ports), to, view.getUint16(ports + 2)),
+      ...(extensions.length > 0 && { extensions }),
+    },
+    length,
   };
+}
+
+/** Each TLV, with its type and length; `undefined` for one that is not complete. */
+function* tlvsOf(bytes: Uint8Array): Generator<Uint8Array | undefined> {
+  for (let at = 0; at < bytes.length;) {
+    const length = TLV_FIXED_BYTES + (bytes[at + 1]! << 8 | bytes[at + 2]!);
+    const end = at + length;
+    yield end <= bytes.length ? bytes.subarray(at, end) : undefined; // NaN: not even a length
+    at = end <= bytes.length ? end : bytes.length;
+  }
 }
 
 function headerOf(from: Uint8Array, fromPort: number, to: Uint8Array, toPort: number): ProxyHeader {
@@ -148,31 +179,59 @@ function headerOf(from: Uint8Array, fromPort: number, to: Uint8Array, toPort: nu
 
 /**
  * Formats a header of version 1 (a line of text) or 2 (binary). Without both endpoints it says that
- * they are unknown.
+ * they are unknown. Version 2 also says what is known of the client's TLS, and passes on what a proxy
+ * has said.
  */
-export function formatProxyHeader(
-  version: number,
-  { source, destination }: ProxyHeader,
-): Uint8Array<ArrayBuffer> {
-  if (!source || !destination) {
-    return version === 1
-      ? encoder.encode("PROXY UNKNOWN\r\n")
-      : Uint8Array.of(...V2_SIGNATURE, PROXY, 0, 0, 0);
-  }
-  const endpoints = [source, destination];
+export function formatProxyHeader(version: number, facts: ClientFacts): Uint8Array<ArrayBuffer> {
+  const { source, destination } = facts;
+  const endpoints = source && destination ? [source, destination] : [];
   const isV4 = endpoints.every(({ hostname }) => !hostname.includes(":"));
   const hostnames = endpoints.map(({ hostname }) =>
     isV4 || hostname.includes(":") ? hostname : `::ffff:${hostname}`
   );
   if (version === 1) {
     const ports = endpoints.map(({ port }) => port);
-    return encoder.encode(
-      `${["PROXY", isV4 ? "TCP4" : "TCP6", ...hostnames, ...ports].join(" ")}\r\n`,
-    );
+    const family = isV4 ? "TCP4" : "TCP6";
+    const words = endpoints.length > 0 ? [family, ...hostnames, ...ports] : ["UNKNOWN"];
+    return encoder.encode(`PROXY ${words.join(" ")}\r\n`);
   }
-  const addresses = hostnames.flatMap((hostname) => [...parseAddress(hostname)!]);
-  const ports = endpoints.flatMap(({ port }) => [port >> 8, port & 255]);
-  const length = addresses.length + ports.length;
-  const family = isV4 ? TCP4 : TCP6;
-  return Uint8Array.of(...V2_SIGNATURE, PROXY, family, 0, length, ...addresses, ...ports);
+  const family = endpoints.length === 0 ? UNSPECIFIED : isV4 ? TCP4 : TCP6;
+  const rest = [
+    ...hostnames.flatMap((hostname) => [...parseAddress(hostname)!]),
+    ...endpoints.flatMap(({ port }) => uint16(port)),
+    ...formatExtensions(facts),
+  ];
+  return Uint8Array.of(...V2_SIGNATURE, PROXY, family, ...uint16(rest.length), ...rest);
+}
+
+/** The TLVs of a client. What was said of TLS on the way to a proxy gives way to what is known here. */
+function formatExtensions({ extensions = new Uint8Array(), tls }: ClientFacts): number[] {
+  const replaced: number[] = [TLV.CRC32C, TLV.NOOP]; // the checksum was that of another header
+  if (tls) replaced.push(TLV.ALPN, TLV.AUTHORITY, TLV.SSL);
+  const passedOn = [...tlvsOf(extensions)].filter((tlv) => !replaced.includes(tlv![0]!));
+  return [...(tls ? formatTls(tls) : []), ...passedOn.flatMap((tlv) => [...tlv!])];
+}
+
+function formatTls({ protocol, cipher, serverName, alpn, client }: TlsFacts): number[] {
+  const commonName = client?.commonName;
+  return [
+    ...(alpn ? formatTlv(TLV.ALPN, encoder.encode(alpn)) : []),
+    ...(serverName ? formatTlv(TLV.AUTHORITY, encoder.encode(serverName)) : []),
+    ...formatTlv(TLV.SSL, [
+      CLIENT_SSL | (client ? CLIENT_CERT : 0),
+      ...[0, 0, 0, 0], // the certificate has been verified, or none was asked for
+      ...formatTlv(TLV.SSL_VERSION, encoder.encode(protocol)),
+      ...formatTlv(TLV.SSL_CIPHER, encoder.encode(cipher)),
+      ...(commonName ? formatTlv(TLV.SSL_CN, encoder.encode(commonName)) : []),
+    ]),
+  ];
+}
+
+function formatTlv(type: number, value: Iterable<number>): number[] {
+  const bytes = [...value];
+  return [type, ...uint16(bytes.length), ...bytes];
+}
+
+function uint16(value: number): [number, number] {
+  return [value >> 8, value & 255];
 }

@@ -1,138 +1,235 @@
 /**
- * TLS: performs the handshake with clients and decrypts their bytes afterwards.
+ * TLS: performs the handshake with clients, and decrypts and encrypts their bytes afterwards.
  *
- * Deno serves TLS only on connections that its own TLS listener has accepted. Such a connection
- * keeps its socket until the client finishes the handshake, even after `close()` (seen on 2.9). Its
- * listener cannot change its certificate, and no PROXY header can be read first. So clients must
- * never connect to the TLS listener: it listens on the loopback only, and their encrypted bytes are
- * pumped to it. A client's own socket stays an ordinary one; closing it ends everything.
+ * The engine is that of node:tls, because Deno's own serves only connections that its own listener
+ * has accepted, after which no PROXY header can be read and the certificate cannot be changed. It is
+ * loaded only where TLS is used: it takes 40 ms and 9 MB.
  *
  * @module
  */
 
+import { EventEmitter } from "node:events";
+import { Duplex } from "node:stream";
+import {
+  createSecureContext,
+  createServer,
+  type SecureContext,
+  type SecureContextOptions,
+  type Server,
+  type TLSSocket,
+} from "node:tls";
+import type { TlsFacts } from "./client_facts.ts";
 import { Connection } from "./connection.ts";
-import { Flow, pump } from "../base/relay.ts";
+import { subjectOf } from "./distinguished_name.ts";
+import { type Identity, readAuthorities, readIdentity } from "./tls_files.ts";
+import { TlsStream } from "./tls_stream.ts";
+import type { TlsVersion } from "./tls_version.ts";
 
-/** The files of a server's certificate and key. */
-export interface TlsFiles {
-  /** Path of the certificate chain, in PEM format. */
-  readonly cert: string;
-  /** Path of its private key, in PEM format. */
-  readonly key: string;
+/** How {@linkcode Tls} is set up. */
+export interface TlsOptions {
+  /** Paths of the certificate chains, in PEM. Clients that ask for no known name get the first. */
+  readonly cert: readonly string[];
+  /** Paths of their private keys, in PEM, in the same order. */
+  readonly key: readonly string[];
+  /** Path of the certificates, in PEM, that a client's certificate has to be issued by. */
+  readonly clientCa?: string | undefined;
+  /** The protocols to agree on one of, the preferred one first (ALPN). */
+  readonly alpn: readonly string[];
+  /** The lowest version that is spoken. */
+  readonly tlsMin: TlsVersion;
+  /** How long a handshake may take, in milliseconds. */
+  readonly handshakeTimeoutMs: number;
 }
 
-/** The TLS side of a server: its certificate and key, and the handshake with clients. */
+/** The alert `handshake_failure` (RFC 8446, section 6), for where the engine sends none. */
+const HANDSHAKE_FAILURE = Uint8Array.of(21, 3, 3, 0, 2, 2, 40);
+
+/** How many verified client certificates are remembered for the resumption of their sessions. */
+const MAX_VERIFIED = 10_000;
+
+/** The TLS side of a server: its certificates and keys, and the handshake with clients. */
 export class Tls {
-  readonly #files: TlsFiles;
-  #listener: Deno.TlsListener;
-  /** The last pairing. They run one at a time, so that each accept is matched to its connect. */
-  #pairing: Promise<unknown> = Promise.resolve();
+  readonly #options: TlsOptions;
+  #context: Context;
 
   /**
-   * Reads the files. Needs `--allow-read` for them, and `--allow-net` for 127.0.0.1.
+   * Reads the files. Needs `--allow-read` for them.
    *
-   * @throws A file cannot be read, or the certificate or the key is not valid.
+   * @throws A file cannot be read or is not valid, or a key does not belong to its certificate.
    */
-  constructor(files: TlsFiles) {
-    this.#files = files;
-    this.#listener = listen(files);
+  constructor(options: TlsOptions) {
+    this.#options = options;
+    this.#context = new Context(options);
   }
 
   /**
-   * Reads the files again; new clients get the new certificate.
+   * Reads the files again; new clients get the new certificates.
    *
-   * @throws A file cannot be read or is not valid; the old certificate stays in use.
+   * @throws As the constructor; the old certificates stay in use.
    */
   reload(): void {
-    const old = this.#listener;
-    this.#listener = listen(this.#files);
-    this.#pairing.finally(() => old.close());
-  }
-
-  /** Closes the loopback listener. */
-  close(): void {
-    this.#listener.close();
+    this.#context = new Context(this.#options, this.#context);
   }
 
   /**
    * Performs the handshake; resolves to a connection that carries the decrypted bytes. There is no
    * timeout: close `client` to abort.
    *
-   * @throws The client did not speak TLS, rejected the handshake, or left.
+   * @throws The client did not speak TLS, has no acceptable certificate, rejected the handshake, or
+   * left. It has been sent an alert then, where it can read one.
    */
   async handshake(client: Connection): Promise<Connection> {
-    const pairing = this.#pairing.then(() => pair(this.#listener));
-    this.#pairing = pairing.catch(() => {});
-    const [conn, tlsConn] = await pairing;
-    const inner = new Connection(conn);
-    const carry = async (from: Connection, to: Connection) => {
-      if (await pump(from, to, new Flow()) !== "ended") inner.close();
-    };
-    carry(client, inner);
-    const flushed = carry(inner, client);
-    const secured = new TlsConnection(tlsConn, client, inner, flushed);
+    const context = this.#context;
+    const stream = new TlsStream(client);
     try {
-      await tlsConn.handshake();
-      return secured;
+      context.start(stream);
+      const tls = context.factsOf(await stream.handshake());
+      return new Connection(stream, { ...client.facts, tls });
     } catch (error) {
-      secured.close();
+      await stream.flush();
+      if (!stream.hasSent) await client.write(HANDSHAKE_FAILURE).catch(() => {});
+      stream.abandon();
       throw error;
     }
   }
 }
 
-/** A client after its handshake. */
-class TlsConnection extends Connection {
-  readonly #outer: Connection;
-  readonly #inner: Connection;
-  readonly #flushed: Promise<void>;
+/** What the files say: an engine that is set up with them. */
+class Context {
+  readonly #server: Server;
+  readonly #authorities: string | undefined;
+  /** The fingerprints of the client certificates that have been verified, oldest first. */
+  readonly #verified: Set<string>;
 
-  constructor(conn: Deno.TlsConn, outer: Connection, inner: Connection, flushed: Promise<void>) {
-    super(conn, outer.addresses);
-    this.#outer = outer;
-    this.#inner = inner;
-    this.#flushed = flushed;
+  /** @param old The context that this one replaces. */
+  constructor(options: TlsOptions, old?: Context) {
+    const { cert, key, clientCa, alpn, tlsMin, handshakeTimeoutMs } = options;
+    const ca = this.#authorities = clientCa === undefined ? undefined : readAuthorities(clientCa);
+    this.#verified = old !== undefined && old.#authorities === ca ? old.#verified : new Set();
+    const settings = {
+      ca,
+      minVersion: `TLSv${tlsMin}` as const,
+      requestCert: ca !== undefined,
+      ALPNProtocols: [...alpn],
+      handshakeTimeout: handshakeTimeoutMs,
+    };
+    const identities = cert.map((file, index) => readIdentity(file, key[index]!));
+    identities.forEach(({ cert, key }, index) => {
+      requireUsable(createServer({ ...settings, cert, key }), options.key[index]!);
+    });
+    const [first] = identities;
+    this.#server = createServer({
+      ...settings,
+      cert: first!.cert,
+      key: first!.key,
+      // With it, the engine sends no alert to a client that does not speak TLS (seen on Deno 2.9).
+      ...(identities.length > 1 && { SNICallback: selectByName(identities, settings) }),
+    });
   }
 
-  /** Half-closes; resolves when all output has been written to the client's socket. */
-  override async closeWrite(): Promise<void> {
-    await super.closeWrite();
-    await this.#flushed;
+  /** Starts the engine for a client. */
+  start(stream: TlsStream): void {
+    startEngine(this.#server, stream.wire, {
+      secured: (socket) => stream.attach(socket),
+      failed(error, { authorizationError }) {
+        stream.fail(
+          authorizationError
+            ? new Error(`the client's certificate was not accepted: ${authorizationError}`)
+            : error,
+        );
+      },
+    });
   }
 
-  override probe(): Promise<void> {
-    return this.#outer.probe();
+  /**
+   * What the handshake has settled.
+   *
+   * @throws The client's certificate has not been verified.
+   */
+  factsOf(socket: TLSSocket): TlsFacts {
+    const { servername, alpnProtocol } = socket as TLSSocket & { servername?: string | false };
+    return {
+      protocol: socket.getProtocol()!,
+      cipher: socket.getCipher().name,
+      ...(servername && { serverName: servername }),
+      ...(alpnProtocol && { alpn: alpnProtocol }),
+      ...(this.#authorities !== undefined && { client: this.#verifiedClient(socket) }),
+    };
   }
 
-  override close(): void {
-    super.close();
-    this.#inner.close();
-    this.#outer.close();
-  }
-}
-
-function listen({ cert, key }: TlsFiles): Deno.TlsListener {
-  return Deno.listenTls({
-    hostname: "127.0.0.1",
-    port: 0,
-    cert: Deno.readTextFileSync(cert),
-    key: Deno.readTextFileSync(key),
-  });
-}
-
-/** Connects to the listener and returns both ends. Closes connections from other programs. */
-async function pair(listener: Deno.TlsListener): Promise<[Deno.TcpConn, Deno.TlsConn]> {
-  const { hostname, port } = listener.addr as Deno.NetAddr;
-  const conn = await Deno.connect({ hostname, port });
-  try {
-    for (;;) {
-      const tlsConn = await listener.accept();
-      const { port } = tlsConn.remoteAddr as Deno.NetAddr;
-      if (port === conn.localAddr.port) return [conn, tlsConn];
-      tlsConn.close();
+  /**
+   * The subject of a client's certificate. The engine verifies the certificate in a full handshake
+   * only: a resumed session brings one along that may have been refused, or accepted by another
+   * server of this process (seen on Deno 2.9). So it has to be one that this server has verified.
+   */
+  #verifiedClient(socket: TLSSocket): NonNullable<TlsFacts["client"]> {
+    const certificate = socket.getPeerX509Certificate();
+    const { fingerprint256 = "", validTo = "", raw } = certificate ?? {};
+    const isVerified = socket.isSessionReused()
+      ? this.#verified.has(fingerprint256) && Date.parse(validTo) > Date.now()
+      : socket.authorized;
+    if (!isVerified || !raw) throw new Error("the client's certificate was not verified");
+    this.#verified.delete(fingerprint256);
+    this.#verified.add(fingerprint256);
+    if (this.#verified.size > MAX_VERIFIED) {
+      this.#verified.delete(this.#verified.values().next().value!);
     }
-  } catch (error) {
-    conn.close();
-    throw error;
+    return subjectOf(raw);
   }
+}
+
+/** What a server of node's says about a client. */
+interface EngineEvents {
+  /** The handshake is complete. */
+  secured?(socket: TLSSocket): void;
+  /** The handshake has failed. */
+  failed(error: Error, socket: { readonly authorizationError?: unknown }): void;
+}
+
+/**
+ * Has a server of node's perform the handshake on `wire`. The server itself does not say which client
+ * an event is about, so it works here as an object that inherits from it and has events of its own.
+ */
+function startEngine(server: Server, wire: Duplex, { secured, failed }: EngineEvents): void {
+  const one: Server = Object.create(server);
+  one.emit = (event: string, ...[first, second]: unknown[]) => {
+    if (event === "secureConnection") secured?.(first as TLSSocket);
+    if (event === "tlsClientError") failed(first as Error, second as TLSSocket);
+    return true;
+  };
+  EventEmitter.prototype.emit.call(one, "connection", wire);
+}
+
+/** Throws if the engine has no use for a server's key: it says so when it starts. */
+function requireUsable(server: Server, keyFile: string): void {
+  let error: Error | undefined;
+  const wire = new Duplex({ read() {} });
+  startEngine(server, wire, { failed: (reason) => error ??= reason });
+  const { message } = error ?? {};
+  wire.destroy();
+  if (message !== undefined) {
+    throw new Error(`TLS has no use for the key in ${keyFile}: ${message}`);
+  }
+}
+
+/** Selects the identity for the name that a client asks for, by default the first. */
+function selectByName(
+  identities: readonly Identity[],
+  settings: SecureContextOptions,
+): (name: string, callback: (error: null, context: SecureContext) => void) => void {
+  const contexts = identities.map(({ cert, key }) =>
+    createSecureContext({ ...settings, cert, key })
+  );
+  return (name, callback) => {
+    const index = identities.findIndex(({ names }) =>
+      names.some((pattern) => matches(pattern, name))
+    );
+    callback(null, contexts[Math.max(index, 0)]!);
+  };
+}
+
+/** Whether a name is one that a certificate is for; `*.` stands for one label (RFC 6125). */
+function matches(pattern: string, name: string): boolean {
+  const lowerCase = name.toLowerCase();
+  return pattern === lowerCase || pattern === lowerCase.replace(/^[^.]+/, "*");
 }

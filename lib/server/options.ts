@@ -13,6 +13,7 @@ import type { Observer } from "../base/observer.ts";
 import type { Handler } from "../child/handler.ts";
 import { STOP_SIGNALS, type StopSignal } from "../child/stop_ladder.ts";
 import type { StderrMode } from "../child/launch.ts";
+import { TLS_VERSIONS, type TlsVersion } from "../net/tls_version.ts";
 
 /** How {@linkcode Server.listen} sets a server up. */
 export interface ServerOptions {
@@ -52,20 +53,6 @@ export interface ServerOptions {
    */
   unix?: string;
   /**
-   * The file of the certificate chain in PEM. With it and `key`, TCP clients have to speak TLS,
-   * after their PROXY header if they send one. Needs `--allow-read`, and `--allow-net` for
-   * 127.0.0.1.
-   *
-   * @default {undefined}
-   */
-  cert?: string;
-  /**
-   * The file of the certificate's private key in PEM.
-   *
-   * @default {undefined}
-   */
-  key?: string;
-  /**
    * Trusted proxies, as networks in CIDR notation. A connection from one of them has to begin with
    * a PROXY header, and counts as the client that the header names. From other addresses no header
    * is read.
@@ -73,6 +60,40 @@ export interface ServerOptions {
    * @default {[]}
    */
   acceptProxy?: readonly string[];
+  /**
+   * Files of certificate chains in PEM. With them and `key`, TCP clients have to speak TLS, after
+   * their PROXY header if they send one. A client that asks for a name gets the first certificate
+   * that is for it, any other client the first. Needs `--allow-read`.
+   *
+   * @default {[]}
+   */
+  cert?: readonly string[];
+  /**
+   * The files of their private keys in PEM, in the same order.
+   *
+   * @default {[]}
+   */
+  key?: readonly string[];
+  /**
+   * A file of certificates in PEM, one of which has to have issued the client's. Clients without
+   * such a certificate are refused. Needs `--allow-read`.
+   *
+   * @default {undefined}
+   */
+  clientCa?: string;
+  /**
+   * The protocols that a TLS client can choose from, the preferred one first (ALPN, RFC 7301). A
+   * client that offers only others is refused; one that offers none is served.
+   *
+   * @default {[]}
+   */
+  alpn?: readonly string[];
+  /**
+   * The lowest version of TLS.
+   *
+   * @default {"1.2"}
+   */
+  tlsMin?: TlsVersion;
   /**
    * How many connections are served at once; at least 1.
    *
@@ -339,26 +360,57 @@ const LISTENING = {
     needs: ["Deno's --allow-read", "--allow-write"],
     help: "listen on this Unix socket as well",
   },
-  cert: {
-    name: "cert",
-    argument: "FILE",
-    requires: "key",
-    needs: ["Deno's --allow-read"],
-    help: "speak TLS with this certificate chain, in PEM",
-  },
-  key: {
-    name: "key",
-    argument: "FILE",
-    requires: "cert",
-    needs: ["Deno's --allow-read"],
-    help: "private key of the certificate, in PEM",
-  },
   acceptProxy: {
     name: "accept-proxy",
     argument: "CIDR",
     default: [],
     repeatable: true,
     help: "proxies that send a PROXY header first",
+  },
+} as const satisfies Table;
+
+const TLS = {
+  cert: {
+    name: "cert",
+    argument: "FILE",
+    default: [],
+    repeatable: true,
+    requires: "key",
+    needs: ["Deno's --allow-read"],
+    help:
+      "speak TLS with this certificate chain, in PEM; of several, with the one for the name that a client asks for, by default the first",
+  },
+  key: {
+    name: "key",
+    argument: "FILE",
+    default: [],
+    repeatable: true,
+    requires: "cert",
+    needs: ["Deno's --allow-read"],
+    help: "private key of each certificate, in PEM, in the same order",
+  },
+  clientCa: {
+    name: "client-ca",
+    argument: "FILE",
+    requires: "cert",
+    needs: ["Deno's --allow-read"],
+    help: "serve only clients with a certificate from one of these, in PEM",
+  },
+  alpn: {
+    name: "alpn",
+    argument: "TEXT",
+    default: [],
+    repeatable: true,
+    requires: "cert",
+    help: "protocol that TLS clients can choose, the preferred one first",
+  },
+  tlsMin: {
+    name: "tls-min",
+    argument: "WORD",
+    words: TLS_VERSIONS,
+    default: "1.2",
+    requires: "cert",
+    help: "lowest version of TLS",
   },
 } as const satisfies Table;
 
@@ -564,11 +616,12 @@ export const MODULE_OPTIONS = {
 type Table = Partial<Record<Exclude<keyof ServerOptions, "handler">, Option>>;
 
 /** All options of a server, by their keys in {@linkcode ServerOptions}. */
-export const OPTIONS = { ...LISTENING, ...ADMISSION, ...TIMEOUTS, ...CHILDREN };
+export const OPTIONS = { ...LISTENING, ...TLS, ...ADMISSION, ...TIMEOUTS, ...CHILDREN };
 
 /** The same by theme, in the order in which a reader needs them. */
 export const THEMES: Readonly<Record<string, Readonly<Record<string, Option>>>> = {
   "Where to listen": LISTENING,
+  "TLS": TLS,
   "Who may connect (a source is an IPv4 address or an IPv6 /64)": ADMISSION,
   "Time limits, in seconds, which may have a fraction": TIMEOUTS,
   "Child processes": { ...CHILDREN, ...MODULE_OPTIONS },

@@ -108,17 +108,15 @@ export class Server implements AsyncDisposable {
     await children.check(signal);
     signal?.throwIfAborted();
     const listeners = [Listener.tcp(settings)];
-    let tls;
     try {
       if (unix !== undefined) listeners.push(await Listener.unix(unix));
-      tls = await openTls(settings);
+      const tls = await openTls(settings);
       const server = new Server(settings, listeners, rules, tls, children, observer);
       server.#start(signal);
       log.info("listening", { address: server.addresses.join(" "), handler: handler.name, warm });
       return server;
     } catch (error) {
       for (const listener of listeners) listener.closeNow();
-      tls?.close();
       throw error;
     }
   }
@@ -266,7 +264,6 @@ export class Server implements AsyncDisposable {
     if (await Promise.race([ended, killed]) === "killed") this.#killAll(); // and what came since
     await ended;
     await warm;
-    this.#tls?.close();
     const { accepted, served, failed, refused } = this.status();
     const cut = this.#sessions.cut + this.#cancelled;
     log.info("stopped", { accepted, served, failed, ...nonZero(refused), cut });
@@ -287,12 +284,12 @@ export class Server implements AsyncDisposable {
   }
 }
 
-async function openTls({ hostname, port, cert, key }: Settings): Promise<Tls | undefined> {
-  if (cert === undefined || key === undefined) return undefined;
+async function openTls(settings: Settings): Promise<Tls | undefined> {
+  if (settings.cert.length === 0) return undefined;
   const { Tls } = await import("../net/tls.ts");
   try {
-    return new Tls({ cert, key });
+    return new Tls(settings);
   } catch (error) {
-    throw new ListenError(formatSocketAddress({ hostname, port }), messageOf(error));
+    throw new ListenError(formatSocketAddress(settings), messageOf(error));
   }
 }

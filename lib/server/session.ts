@@ -157,6 +157,7 @@ export class Session {
       client: client.name,
       pid: this.#worker.pid,
       start: warm ? "warm" : "cold",
+      subject: client.facts.tls?.client?.text,
     });
     this.#checkDeadline();
 

@@ -70,14 +70,14 @@ export class Sessions {
     const { children, sendProxy, timeouts, observer } = this.#options;
     let taken;
     try {
-      taken = children.take(client.addresses);
+      taken = children.take(client.facts);
     } catch (error) {
       return String(error);
     }
     const session = new Session({
       ...taken,
-      replace: () => children.replace(client.addresses),
-      preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.addresses),
+      replace: () => children.replace(client.facts),
+      preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.facts),
       id,
       client,
       acceptedAtMs,

@@ -7,7 +7,7 @@
 import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } from "./options.ts";
 
 /** Options that stay absent where they are not given. */
-type Optional = "unix" | "cert" | "key" | "cwd" | "user" | "uid" | "gid";
+type Optional = "unix" | "clientCa" | "cwd" | "user" | "uid" | "gid";
 
 /** The options with their defaults filled in. */
 export type Settings = Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
@@ -26,7 +26,7 @@ export function resolveSettings(options: ServerOptions): Settings {
     const value = given[key] ?? (key === "warm" ? handler.warm : option.default);
     if (value === undefined) continue;
     if (option.range) requireInRange(key, value as number, option.range);
-    if (option.requires && given[option.requires] === undefined) {
+    if (option.requires && given[key] !== undefined && given[option.requires] === undefined) {
       throw new RangeError(`Cannot listen as ${key} requires ${option.requires}`);
     }
     for (const other of option.excludes ?? []) {
@@ -34,6 +34,12 @@ export function resolveSettings(options: ServerOptions): Settings {
       throw new RangeError(`Cannot listen as ${key} excludes ${other}`);
     }
     settings[key] = value;
+  }
+  const { cert, key } = settings as unknown as Settings;
+  if (cert.length !== key.length) {
+    throw new RangeError(
+      `Cannot listen as every cert has a key: there are ${cert.length} and ${key.length}`,
+    );
   }
   const { count, periodMs } = settings.ratePerSource as Settings["ratePerSource"];
   requireInRange("ratePerSource.count", count, RATE_RANGES.count);

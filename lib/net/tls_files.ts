@@ -1,0 +1,78 @@
+/**
+ * The files of TLS: certificates and keys in PEM, checked before anything is served with them. The
+ * engine itself takes what does not fit together, and fails only when a client comes (seen on Deno
+ * 2.9).
+ *
+ * @module
+ */
+
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+
+/** A certificate, with its chain and its key. */
+export interface Identity {
+  /** The certificate chain, in PEM. */
+  readonly cert: string;
+  /** Its private key, in PEM. */
+  readonly key: string;
+  /** The host names that it is for, in lower case. */
+  readonly names: readonly string[];
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+/**
+ * Reads a certificate chain and its key.
+ *
+ * @throws A file cannot be read or has something else in it, or the two do not belong together. The
+ * message names the file.
+ */
+export function readIdentity(certFile: string, keyFile: string): Identity {
+  const cert = Deno.readTextFileSync(certFile);
+  const [leaf] = parseCertificates(cert, certFile);
+  const key = Deno.readTextFileSync(keyFile);
+  if (!leaf!.checkPrivateKey(parseKey(key, keyFile))) {
+    throw new Error(`the key in ${keyFile} does not belong to the certificate in ${certFile}`);
+  }
+  const names = leaf!.subjectAltName?.toLowerCase().matchAll(/dns:([^\s,]+)/g) ?? [];
+  return { cert, key, names: Array.from(names, ([, name]) => name!) };
+}
+
+/**
+ * Reads the certificates that others are verified with.
+ *
+ * @throws The file cannot be read or has something else in it. The message names it.
+ */
+export function readAuthorities(file: string): string {
+  const text = Deno.readTextFileSync(file);
+  parseCertificates(text, file);
+  return text;
+}
+
+function parseCertificates(text: string, file: string): X509Certificate[] {
+  const blocks = text.match(CERTIFICATE);
+  if (blocks === null) throw new Error(`${file} has no certificate in PEM in it`);
+  return blocks.map((block) => {
+    try {
+      return new X509Certificate(block);
+    } catch {
+      throw new Error(`${file} has a damaged certificate in it`);
+    }
+  });
+}
+
+function parseKey(text: string, file: string): KeyObject {
+  if (!text.includes("PRIVATE KEY-----")) {
+    throw new Error(`${file} has no private key in PEM in it`);
+  }
+  if (text.includes("ENCRYPTED")) {
+    throw new Error(
+      `the key in ${file} is encrypted, and a server cannot ask for its passphrase. ` +
+        `Decrypt it with: openssl pkey -in ${file}`,
+    );
+  }
+  try {
+    return createPrivateKey(text);
+  } catch {
+    throw new Error(`${file} has a damaged private key in it`);
+  }
+}
