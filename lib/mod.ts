@@ -39,4 +39,5 @@ export { END_REASONS, type EndReason } from "./server/end_reason.ts";
 export type { ConnectionStatus, ServerStatus } from "./server/server_status.ts";
 export type { ListenOptions, ServerOptions } from "./server/options.ts";
 export type { StderrMode } from "./child/launch.ts";
+export { TLS_VERSIONS, type TlsVersion } from "./net/tls_version.ts";
 export { STOP_SIGNALS, type StopSignal } from "./child/stop_ladder.ts";
