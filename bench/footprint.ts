@@ -7,6 +7,7 @@
 
 import type { Target } from "./load.ts";
 import { LoadProcess } from "./load_process.ts";
+import { processes } from "./processes.ts";
 
 const FEW = 10;
 const MANY = 1_500;
@@ -43,27 +44,14 @@ async function hold(target: Target, clients: number): Promise<LoadProcess> {
 }
 
 function memory(root: number, handler: string): number {
-  const processes = [...Deno.readDirSync("/proc")].filter(({ name }) => /^\d+$/.test(name))
-    .map(({ name }) => ({ pid: Number(name), ...statusOf(name) }));
+  const all = processes();
   const memoryBelow = (pid: number): number => {
     const maps = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
     const own = Number(/^Pss:\s+(\d+) kB$/m.exec(maps)?.[1] ?? 0);
-    return processes.filter(({ parent, name }) => parent === pid && name !== handler)
+    return all.filter(({ parent, name }) => parent === pid && name !== handler)
       .reduce((sum, child) => sum + memoryBelow(child.pid), own);
   };
   return memoryBelow(root);
-}
-
-function statusOf(pid: string): { parent: number; name: string | undefined } {
-  try {
-    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    return {
-      parent: Number(/^PPid:\s+(\d+)$/m.exec(status)?.[1]),
-      name: /^Name:\s+(.+)$/m.exec(status)?.[1],
-    };
-  } catch {
-    return { parent: 0, name: undefined }; // it has ended in the meantime
-  }
 }
 
 /** Microseconds of processor time that a process has used, in steps of 10 ms (stat, proc(5)). */

@@ -44,7 +44,8 @@ export class LoadProcess implements AsyncDisposable {
       if (done) throw new Error(await this.#failure());
       text += value;
     }
-    return JSON.parse(text);
+    // JSON has no Infinity: it becomes null.
+    return JSON.parse(text, (_, value) => value === null ? Infinity : value);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

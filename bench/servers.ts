@@ -1,6 +1,6 @@
 /**
- * The servers that are compared, each started as a user would start it: spawnd, and those of its
- * peers that are installed.
+ * The servers that are compared, each started as a user would start it: spawnd, those of its peers
+ * that are installed, and references.
  *
  * @module
  */
@@ -8,8 +8,15 @@
 const ROOT = new URL("../", import.meta.url).pathname;
 const DENO = Deno.execPath();
 
-/** Compared, but not a peer: it cannot run an arbitrary program. */
+/** Forks and serves in one program, so that a process per connection cannot cost less. */
 export const FORK_SERVER = "fork server in C";
+/** Relays and does nothing else, so that a super-server in Deno cannot cost less. */
+export const MINIMAL_RELAY = "minimal Deno relay";
+/** Shows what TLS costs. */
+export const WITHOUT_TLS = "spawnd without TLS";
+
+/** Compared, but no peers. Each takes part in the rows that name it. */
+export const REFERENCES: readonly string[] = [FORK_SERVER, MINIMAL_RELAY, WITHOUT_TLS];
 
 /** What serves every connection: the counter service in Deno, or `cat`. */
 export type Handler = "deno" | "native";
@@ -19,11 +26,29 @@ const HANDLERS: Record<Handler, string[]> = {
   native: ["cat"],
 };
 
+/** A certificate for `localhost`. */
+export interface Certificate {
+  /** The files with the certificate and its key. */
+  readonly cert: string;
+  readonly key: string;
+  readonly pem: string;
+}
+
+/** What a server is to serve, and where. */
+export interface Service {
+  readonly port: number;
+  readonly handler: Handler;
+  /** Options of spawnd beyond its defaults. */
+  readonly options: readonly string[];
+}
+
 /** A server to measure. */
 export interface Candidate {
   readonly name: string;
-  /** Its command line. */
-  command(port: number, handler: Handler, options: readonly string[]): string[];
+  /** Its command line. A server that only speaks TLS has none. */
+  command?(service: Service): string[];
+  /** Its command line with TLS. */
+  tlsCommand?(service: Service, certificate: Certificate): string[];
   /** The program it needs. */
   readonly program: string;
   /** The Debian package that provides it. */
@@ -38,7 +63,7 @@ const PEERS: Candidate[] = [
     program: "tcpserver",
     package: "ucspi-tcp",
     // No host or ident lookups; as many connections and as long a backlog as spawnd has.
-    command: (port, handler) => [
+    command: ({ port, handler }) => [
       ...["tcpserver", "-H", "-R", "-l", "0", "-c", "2000", "-b", "511"],
       ...["127.0.0.1", `${port}`, ...HANDLERS[handler]],
     ],
@@ -48,7 +73,7 @@ const PEERS: Candidate[] = [
     program: "tcpsvd",
     package: "ipsvd",
     // Without -l it looks up the local name in the DNS, and waits for that.
-    command: (port, handler) => [
+    command: ({ port, handler }) => [
       ...["tcpsvd", "-l", "0", "-c", "2000", "-b", "511"],
       ...["127.0.0.1", `${port}`, ...HANDLERS[handler]],
     ],
@@ -58,8 +83,14 @@ const PEERS: Candidate[] = [
     program: "socat",
     package: "socat",
     // Without -t it waits only half a second for the answer to a client that half-closes.
-    command: (port, handler) => [
+    command: ({ port, handler }) => [
       ...["socat", "-t", "60", `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,backlog=511`],
+      `EXEC:${HANDLERS[handler].join(" ")}`,
+    ],
+    tlsCommand: ({ port, handler }, { cert, key }) => [
+      ...["socat", "-t", "60"],
+      `OPENSSL-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,backlog=511,nodelay` +
+      `,cert=${cert},key=${key},verify=0`,
       `EXEC:${HANDLERS[handler].join(" ")}`,
     ],
   },
@@ -67,20 +98,62 @@ const PEERS: Candidate[] = [
     name: "ncat",
     program: "ncat",
     package: "ncat",
-    command: (port, handler) => [
-      ...["ncat", "--listen", "--keep-open", "--max-conns", "2000", "127.0.0.1", `${port}`],
-      ...["--exec", [`/usr/bin/env`, ...HANDLERS[handler]].join(" ")],
+    command: ncat,
+    tlsCommand: (service, { cert, key }) => [
+      ...ncat(service),
+      ...["--ssl", "--ssl-cert", cert, "--ssl-key", key],
     ],
+  },
+  {
+    name: "stunnel",
+    program: "stunnel",
+    package: "stunnel4",
+    // It reads its configuration from a file only.
+    tlsCommand: ({ port, handler }, { cert, key }) => {
+      const configuration = [
+        ...["foreground = yes", "pid =", "debug = err", "[bench]"],
+        ...[`accept = 127.0.0.1:${port}`, `cert = ${cert}`, `key = ${key}`],
+        ...["exec = /usr/bin/env", `execArgs = env ${HANDLERS[handler].join(" ")}`],
+      ];
+      return ["sh", "-c", `exec stunnel -fd 0 <<END\n${configuration.join("\n")}\nEND`];
+    },
   },
 ];
 
-const SPAWND: Candidate = {
-  name: "spawnd",
-  program: DENO,
-  command: (port, handler, options) => [
-    ...[DENO, "run", "--allow-net", "--allow-run", `${ROOT}main.ts`],
+function ncat({ port, handler }: Service): string[] {
+  return [
+    ...["ncat", "--listen", "--keep-open", "--max-conns", "2000", "127.0.0.1", `${port}`],
+    ...["--exec", [`/usr/bin/env`, ...HANDLERS[handler]].join(" ")],
+  ];
+}
+
+function spawnd({ port, handler, options }: Service, permissions: string[] = []): string[] {
+  return [
+    ...[DENO, "run", "--allow-net", "--allow-run", ...permissions, `${ROOT}main.ts`],
     ...["--host", "127.0.0.1", "--port", `${port}`, "--max-connections", "2000", ...options],
     ...(handler === "native" ? ["--", ...HANDLERS.native] : []),
+  ];
+}
+
+const SPAWND: Candidate[] = [
+  {
+    name: "spawnd",
+    program: DENO,
+    command: (service) => spawnd(service),
+    tlsCommand: (service, { cert, key }) => {
+      const options = ["--cert", cert, "--key", key, ...service.options];
+      return spawnd({ ...service, options }, [`--allow-read=${cert},${key}`]);
+    },
+  },
+  { name: WITHOUT_TLS, program: DENO, command: (service) => spawnd(service) },
+];
+
+const MINIMAL: Candidate = {
+  name: MINIMAL_RELAY,
+  program: DENO,
+  command: ({ port, handler }) => [
+    ...[DENO, "run", "--allow-net", "--allow-run", `${ROOT}bench/minimal_relay.ts`],
+    ...[`${port}`, ...HANDLERS[handler]],
   ],
 };
 
@@ -102,7 +175,7 @@ async function forkServer(folder: string): Promise<Candidate> {
     program,
     package: "gcc libc6-dev",
     isCounter: true,
-    command: (port) => [program, "127.0.0.1", `${port}`],
+    command: ({ port }) => [program, "127.0.0.1", `${port}`],
   };
 }
 
@@ -110,61 +183,10 @@ async function forkServer(folder: string): Promise<Candidate> {
 export async function findServers(
   folder: string,
 ): Promise<{ servers: Candidate[]; missing: Candidate[] }> {
-  const servers = [SPAWND];
+  const servers: Candidate[] = [];
   const missing: Candidate[] = [];
-  for (const peer of [...PEERS, await forkServer(folder)]) {
-    (await has(peer.program) ? servers : missing).push(peer);
+  for (const server of [...SPAWND, ...PEERS, MINIMAL, await forkServer(folder)]) {
+    (await has(server.program) ? servers : missing).push(server);
   }
   return { servers, missing };
-}
-
-/** A server that runs until it is disposed of. */
-export class Running implements AsyncDisposable {
-  readonly port: number;
-  readonly #process: Deno.ChildProcess;
-
-  private constructor(port: number, process: Deno.ChildProcess) {
-    this.port = port;
-    this.#process = process;
-  }
-
-  static async start(server: Candidate, handler: Handler, options: string[]): Promise<Running> {
-    using free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = free.addr;
-    free.close();
-    const [command, ...args] = server.command(port, handler, options);
-    const process = new Deno.Command(command!, {
-      args,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    const running = new Running(port, process);
-    for (let tries = 0; tries < 200; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 25));
-      try {
-        (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-        return running;
-      } catch {
-        // Not yet.
-      }
-    }
-    await running[Symbol.asyncDispose]();
-    throw new Error(`${server.name} does not listen`);
-  }
-
-  get pid(): number {
-    return this.#process.pid;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGTERM");
-    } catch {
-      // It has already exited.
-    }
-    const killing = setTimeout(() => this.#process.kill("SIGKILL"), 5000);
-    await this.#process.status;
-    clearTimeout(killing);
-  }
 }
