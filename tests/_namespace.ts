@@ -8,20 +8,21 @@
 import { assert } from "@std/assert";
 import { run } from "./_service.ts";
 
-/** Set in the environment of a test that runs in its namespace. */
-const INSIDE = "SPAWND_TEST_NAMESPACE";
+/** For a test in a namespace of its own: the variable with the namespace that it has left. */
+const LEFT = "SPAWND_TEST_LEFT_NAMESPACE";
+const NAMESPACE = Deno.readLinkSync("/proc/self/ns/net");
 const MIGRATE_REQ = "/proc/sys/net/ipv4/tcp_migrate_req";
 
 /**
- * Runs a shell script, with the words after it as its arguments, in a new namespace and on a single
- * processor core. On several, the kernel (seen on 6.18) resets a connection whose handshake one core
+ * The command that runs a shell script, with the words after it as its arguments, in a new namespace
+ * and on a single processor core. On several, the kernel (seen on 6.18) resets a connection whose handshake one core
  * completes in the very microsecond in which another closes the listener, migration or not.
  */
 function inNamespace(script: string, ...command: string[]): string[] {
   const asRoot = Deno.uid() === 0 ? [] : ["--map-root-user"];
   const setUp = `ip link set lo up && ${script}`;
   const [, core] = /^Cpus_allowed_list:\s+(\d+)/m.exec(Deno.readTextFileSync("/proc/self/status"))!;
-  const alone = ["taskset", "--cpu-list", core!, "unshare", "--net", ...asRoot];
+  const alone = ["timeout", "120", "taskset", "--cpu-list", core!, "unshare", "--net", ...asRoot];
   return [...alone, "sh", "-c", setUp, "sh", ...command];
 }
 
@@ -37,7 +38,7 @@ async function isPossible(): Promise<boolean> {
   }
 }
 
-const isInside = Deno.env.has(INSIDE);
+const isInside = ![undefined, NAMESPACE].includes(Deno.env.get(LEFT));
 const CAN_RUN = isInside || await isPossible();
 
 /**
@@ -51,7 +52,7 @@ export function testInNamespace(name: string, fn: () => Promise<void>): void {
   async function runInside(): Promise<void> {
     const test = [Deno.execPath(), "test", "--allow-all", "--no-check", "--filter", name];
     const command = inNamespace('exec "$@"', ...test, Deno.mainModule);
-    const { code, stdout, stderr } = await run(command, { env: { [INSIDE]: "1" } });
+    const { code, stdout, stderr } = await run(command, { env: { [LEFT]: NAMESPACE } });
     assert(code === 0 && stdout.includes("| 1 passed | 0 failed"), stdout + stderr);
   }
 }

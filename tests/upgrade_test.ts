@@ -181,7 +181,7 @@ Deno.test("the per-core unit has started when its server listens, and not if tha
   const [, script] = /^ExecStartPost=\S+ eval "(.*)"$/m.exec(unit)!;
   const wait = (pid: number, port: number) => {
     const code = script!.replaceAll("953%i", `${port}`).replaceAll("${MAINPID}", `${pid}`);
-    return run([Deno.execPath(), "eval", code]);
+    return run(["timeout", "20", Deno.execPath(), "eval", code]);
   };
   let requests = 0;
   const respond = () => new Response(null, { status: ++requests < 3 ? 503 : 200 });
