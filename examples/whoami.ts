@@ -44,6 +44,8 @@ if (greeting === undefined) {
   Deno.exit(1);
 }
 console.log(greeting);
+// Web streams from here on: they cost more than reading directly, but write everything, at the pace of
+// the client.
 try {
   const output = Deno.stdout.writable.getWriter();
   await output.write(rest);

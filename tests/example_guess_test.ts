@@ -60,6 +60,8 @@ Deno.test("guess.ts asks again after an invalid guess, and does not count it", a
   assertEquals([game.answers, game.tries], [bad.map(() => PLEASE), 0]);
   const binary = await askGame(spawnd, Uint8Array.of(0xff, 0xfe, 0xc0, 10));
   assertEquals([binary.answers, binary.tries], [[PLEASE], 0]);
+  const cut = await askGame(spawnd, Uint8Array.of(0xc3)); // half a character
+  assertEquals([cut.answers, cut.tries], [[PLEASE], 0]);
 });
 
 Deno.test("guess.ts takes lines in pieces, several in one, and a last one without LF", async () => {

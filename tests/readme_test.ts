@@ -5,14 +5,18 @@ import { Spawnd } from "./_spawnd.ts";
 
 const README = await Deno.readTextFile(new URL("../README.md", import.meta.url));
 
-Deno.test("the README's handler does what the README says", async () => {
-  const [, code] = /Save this as `shout\.ts`:\n\n```ts\n(.*?)```/s.exec(README)!;
-  const module = await Deno.makeTempFile({ suffix: ".ts" });
-  await Deno.writeTextFile(module, code!);
-  await using spawnd = await Spawnd.start(module);
+Deno.test("the README's handlers do what the README says", async () => {
+  const [, section] = /\n## Your own handler in TypeScript\n(.*?)\n## /s.exec(README)!;
+  const handlers = [...section!.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1]!);
+  assertEquals(handlers.length, 2);
   assert(README.includes("$ echo hello | nc -N 127.0.0.1 9527\n    HELLO\n"));
-  assertEquals(text(await ask(spawnd.port, "hello\n")), "HELLO\n");
-  await Deno.remove(module);
+  for (const code of handlers) {
+    const module = await Deno.makeTempFile({ suffix: ".ts" });
+    await Deno.writeTextFile(module, code);
+    await using spawnd = await Spawnd.start(module);
+    assertEquals(text(await ask(spawnd.port, "hello\n")), "HELLO\n");
+    await Deno.remove(module);
+  }
 });
 
 /** The words in the first column of the README's table with this heading. */
