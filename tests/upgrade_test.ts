@@ -133,9 +133,9 @@ async function upgradeUnderLoad({ start, connect }: Upgradable): Promise<void> {
     for (let upgrade = 0; upgrade < 5; upgrade++) {
       await using old = server;
       server = await start(old);
-      const hasItsShare = () => server.records({ message: "end" }).length > 20;
-      await Promise.race([clients, until("the new server to have clients", hasItsShare)]);
       assertEquals((await old.stop()).code, 0);
+      const isServing = () => server.records({ message: "end" }).length > 20;
+      await Promise.race([clients, until("the new server to have clients", isServing)]);
     }
   } finally {
     isOver = true;
