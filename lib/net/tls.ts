@@ -37,8 +37,6 @@ export interface TlsOptions {
   readonly alpn: readonly string[];
   /** The lowest version that is spoken. */
   readonly tlsMin: TlsVersion;
-  /** How long a handshake may take, in milliseconds. */
-  readonly handshakeTimeoutMs: number;
 }
 
 /** The alert `handshake_failure` (RFC 8446, section 6), for where the engine sends none. */
@@ -103,7 +101,7 @@ class Context {
 
   /** @param old The context that this one replaces. */
   constructor(options: TlsOptions, old?: Context) {
-    const { cert, key, clientCa, alpn, tlsMin, handshakeTimeoutMs } = options;
+    const { cert, key, clientCa, alpn, tlsMin } = options;
     const ca = this.#authorities = clientCa === undefined ? undefined : readAuthorities(clientCa);
     this.#verified = old !== undefined && old.#authorities === ca ? old.#verified : new Set();
     const settings = {
@@ -111,7 +109,7 @@ class Context {
       minVersion: `TLSv${tlsMin}` as const,
       requestCert: ca !== undefined,
       ALPNProtocols: [...alpn],
-      handshakeTimeout: handshakeTimeoutMs,
+      handshakeTimeout: -1, // none: its timer would keep a client that has gone in memory
     };
     const identities = cert.map((file, index) => readIdentity(file, key[index]!));
     identities.forEach(({ cert, key }, index) => {
