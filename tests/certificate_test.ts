@@ -149,3 +149,13 @@ testTls("bad TLS files fail with one line at start", async () => {
     `TLS has no use for the key in ${weak.key}: unsupported protocol`,
   );
 });
+
+testTls("a certificate that has expired is served with a warning", async () => {
+  await using certificates = await Certificates.make();
+  const expired = await certificates.issue("localhost", { days: -1 });
+  await using spawnd = await certificates.serveAs([certificates, expired], "--", "cat");
+  const file = expired.cert;
+  await spawnd.record({ level: "WARN", message: "the certificate is not valid today", file });
+  assertEquals(await certificates.ask(spawnd, "hello"), "hello");
+  assertEquals(spawnd.records({ level: "WARN" }).length, 1);
+});

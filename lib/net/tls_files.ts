@@ -7,6 +7,7 @@
  */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { log } from "../base/log.ts";
 
 /** A certificate, with its chain and its key. */
 export interface Identity {
@@ -32,6 +33,12 @@ export function readIdentity(certFile: string, keyFile: string): Identity {
   const key = Deno.readTextFileSync(keyFile);
   if (!leaf!.checkPrivateKey(parseKey(key, keyFile))) {
     throw new Error(`the key in ${keyFile} does not belong to the certificate in ${certFile}`);
+  }
+  const [from, to] = [leaf!.validFrom, leaf!.validTo].map((date) => new Date(date));
+  const now = new Date();
+  if (now < from! || now > to!) {
+    const dates = { file: certFile, from: from!.toISOString(), to: to!.toISOString() };
+    log.warn("the certificate is not valid today", dates);
   }
   const names = leaf!.subjectAltName?.toLowerCase().matchAll(/dns:([^\s,]+)/g) ?? [];
   return { cert, key, names: Array.from(names, ([, name]) => name!) };
