@@ -21,6 +21,11 @@ export class FakeClock implements Clock {
     return () => this.#timers = this.#timers.filter((other) => other !== timer);
   }
 
+  /** Lets `ms` milliseconds pass without a turn of the event loop, as a call that blocks does. */
+  pass(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Advances by `ms` milliseconds, and runs every timer that falls due. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;

@@ -1,0 +1,155 @@
+/**
+ * The start gate: holds starts back while the processors are busy with other starts.
+ *
+ * A program such as Deno keeps a processor busy for all of its start. When many start at once, all
+ * of them are late, and so is the server, which has to relay the replies of those that have started.
+ * When they start one after the other, the first is ready after one start, and the last no later.
+ *
+ * So while the processors are busy, only {@linkcode STARTS_PER_PROCESSOR} children a processor may be
+ * starting, first come, first served. A warm child, whose start no client waits for, comes after the
+ * children of all clients.
+ *
+ * - **Whether the processors are busy** shows in the starts themselves. `spawn` returns when the new
+ *   process has got a processor and runs its program (Linux: vfork(2)), which takes much longer while
+ *   others wait for one too. Handlers that wait for something else, such as a database, do not change
+ *   that, and are not held back, however many they are.
+ * - **When a start is over** only its first output or its end can tell. A child with neither counts
+ *   for a bounded time, so that a program that waits for its client delays others by no more than
+ *   that. A warm child, which has no reason for output, counts for twice the shortest start seen.
+ * - **A program that starts within {@linkcode FAST_START_MS}** is never held back: the server cannot
+ *   start so many that they would get in each other's way.
+ *
+ * @module
+ */
+
+import { CLOCK, type Clock } from "../base/clock.ts";
+
+/** What is started. */
+export interface Startable {
+  /** Resolves at its first output, or when it has ended. Never rejects. */
+  readonly started: Promise<unknown>;
+}
+
+/** Options for {@linkcode StartGate}. */
+export interface StartGateOptions {
+  /**
+   * How many children may be starting at once while the processors are busy; by default
+   * {@linkcode STARTS_PER_PROCESSOR} for each.
+   */
+  readonly limit?: number;
+  /** @default {CLOCK} */
+  readonly clock?: Clock;
+}
+
+/** One uses the processor while the other waits: for the disk, or for the server to notice it. */
+const STARTS_PER_PROCESSOR = 2;
+/** A program of which a start took less than this is never held back. */
+const FAST_START_MS = 5;
+/** How long a start is taken to last until one has been seen. */
+const PRESUMED_START_MS = 25;
+/** For how long a start without output counts at least. */
+const MIN_HOLD_MS = 100;
+/** Output that comes later than this says nothing about the start. */
+const MAX_START_MS = 1_000;
+/** The processors are busy while spawning takes this many times as long as at its shortest. */
+const BUSY_FACTOR = 4;
+/** The shortest times grow by this factor with each start: the program or the machine may change. */
+const FORGETTING = 1.01;
+
+/** Decides when children may start. */
+export class StartGate {
+  readonly #options: Required<StartGateOptions>;
+  /** The starts that wait, oldest first. */
+  readonly #waiting = new Set<() => void>();
+  #starting = 0;
+  /** The shortest start of a child with a client. */
+  #leastStartMs = PRESUMED_START_MS;
+  #leastSpawnMs = Infinity;
+  /** How long spawning takes now: a moving average. */
+  #spawnMs = 0;
+
+  constructor(options: StartGateOptions = {}) {
+    const limit = STARTS_PER_PROCESSOR * navigator.hardwareConcurrency;
+    this.#options = { limit, clock: CLOCK, ...options };
+  }
+
+  /** Whether a start that no client waits for may begin. */
+  get isOpen(): boolean {
+    return this.#waiting.size === 0 && this.#hasPlace;
+  }
+
+  get #hasPlace(): boolean {
+    return this.#starting < this.#options.limit || this.#leastStartMs < FAST_START_MS ||
+      this.#spawnMs < BUSY_FACTOR * this.#leastSpawnMs;
+  }
+
+  /**
+   * Starts a child for a client, immediately or when it is its turn.
+   *
+   * @param signal Ends the wait; the promise then rejects with its reason.
+   * @return A promise only if it has to wait; it rejects with what `spawn` throws.
+   * @throws What `spawn` throws.
+   */
+  start<W extends Startable>(spawn: () => W, signal: AbortSignal): W | Promise<W> {
+    if (this.isOpen) return this.startNow(spawn);
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#waiting.delete(begin);
+        reject(signal.reason);
+      };
+      const begin = () => {
+        signal.removeEventListener("abort", leave);
+        try {
+          resolve(this.startNow(spawn));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      signal.addEventListener("abort", leave);
+      this.#waiting.add(begin);
+    });
+  }
+
+  /**
+   * Starts a child without waiting, and counts it.
+   *
+   * @param isWarm Whether it has no client.
+   * @throws What `spawn` throws.
+   */
+  startNow<W extends Startable>(spawn: () => W, isWarm = false): W {
+    const { clock } = this.#options;
+    const beganAtMs = clock.now();
+    const worker = spawn();
+    const spawnMs = clock.now() - beganAtMs;
+    this.#leastSpawnMs = Math.min(this.#leastSpawnMs * FORGETTING, spawnMs);
+    this.#spawnMs += (spawnMs - this.#spawnMs) / 4;
+
+    this.#starting++;
+    let isOver = false;
+    const end = () => {
+      if (isOver) return;
+      isOver = true;
+      cancelTimer();
+      this.#starting--;
+      this.#startNext();
+    };
+    const holdMs = isWarm ? 2 * this.#leastStartMs : Math.max(MIN_HOLD_MS, 4 * this.#leastStartMs);
+    const cancelTimer = clock.after(holdMs, end);
+    worker.started.then(() => {
+      const startMs = clock.now() - beganAtMs;
+      if (!isWarm && startMs < MAX_START_MS) {
+        this.#leastStartMs = Math.min(this.#leastStartMs * FORGETTING, startMs);
+      }
+      end();
+    });
+    return worker;
+  }
+
+  #startNext(): void {
+    for (const begin of this.#waiting) {
+      if (!this.#hasPlace) return;
+      this.#waiting.delete(begin);
+      begin();
+    }
+  }
+}
