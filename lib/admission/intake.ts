@@ -19,7 +19,7 @@ import type { Tls } from "../net/tls.ts";
 /**
  * Why an accepted connection was not served: it was refused (see {@linkcode Refusal}), its TLS
  * handshake or PROXY header failed (`handshake`), or its client had gone before it got a slot
- * (`left`).
+ * or a child (`left`).
  */
 export type RefusalReason = Refusal | "handshake" | "left";
 
@@ -33,8 +33,8 @@ export interface IntakeOptions extends AdmissionOptions {
   readonly handshakeTimeoutMs: number;
   /** What a refused client is sent. */
   readonly refusal: string;
-  /** Serves a connection to its end; resolves to an error if no child could be started. */
-  readonly serve: (accepted: AcceptedConnection) => Promise<string | undefined>;
+  /** Serves a connection to its end; resolves to the reason if it got no child. */
+  readonly serve: (accepted: AcceptedConnection) => Promise<Refused | undefined>;
 }
 
 /** A connection that has been accepted. */
@@ -55,7 +55,7 @@ interface PendingConnection extends AcceptedConnection {
 }
 
 /** Why a connection was not served, with the error that caused it, for the log. */
-interface Refused {
+export interface Refused {
   readonly reason: RefusalReason | "failed";
   readonly error?: string;
 }
@@ -185,8 +185,7 @@ export class Intake {
       const reason = await this.#waitForSlot(pending, slot);
       if (reason) return { reason };
     }
-    const error = await serve(pending);
-    if (error !== undefined) return { reason: "failed", error };
+    return await serve(pending);
   }
 
   /** Bounds a handshake in time; resolves to what went wrong, if anything did. */

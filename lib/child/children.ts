@@ -18,6 +18,7 @@ import { HandlerError } from "./handler.ts";
 import { checkHandler } from "./handler_check.ts";
 import { type Launch, type LaunchOptions, prepareLaunch } from "./launch.ts";
 import { Pool } from "./pool.ts";
+import { StartGate } from "./start_gate.ts";
 import type { StopSignal } from "./stop_ladder.ts";
 import { Worker } from "./worker.ts";
 
@@ -30,6 +31,12 @@ export interface ChildrenOptions extends LaunchOptions {
   /** How long each step of the stop ladder waits for a warm child, in milliseconds. */
   readonly killTimeoutMs: number;
   readonly observer: Observer;
+}
+
+/** A child for a client, and whether it was started before its client came. */
+export interface Taken {
+  readonly worker: Worker;
+  readonly warm: boolean;
 }
 
 /** How long a failed start counts as a sign that the next one fails too, in milliseconds. */
@@ -61,13 +68,19 @@ export class Children {
   #advice = new GrantAdvice();
   #failedAtMs = -Infinity;
   #recheckedAtMs = -Infinity;
+  readonly #gate = new StartGate();
   readonly #pool: Pool<Worker>;
 
   constructor(options: ChildrenOptions) {
     const { warm: size, killTimeoutMs, stopSignal } = options;
     this.#options = options;
     this.killed = { [stopSignal]: 0, SIGKILL: 0 };
-    this.#pool = new Pool({ size, killTimeoutMs, spawn: () => this.#spawn(UNSET_VARIABLES) });
+    this.#pool = new Pool({
+      size,
+      killTimeoutMs,
+      mayStart: () => this.#gate.isOpen,
+      spawn: () => this.#gate.startNow(() => this.#spawn(UNSET_VARIABLES), true),
+    });
   }
 
   /** Whether a child could not be started just now: the next client may not get one either. */
@@ -108,21 +121,28 @@ export class Children {
 
   /**
    * Takes a child for a client: the oldest warm one, or else a new one that is told of its
-   * client.
+   * client, and may have to wait for its start.
    *
-   * @throws What the start of a new one throws.
+   * @param signal Ends the wait; the promise then rejects with its reason.
+   * @return A promise only if there is something to wait for.
+   * @throws What the start of a new one throws; the promise rejects with it.
    */
-  take(client: ClientFacts): { worker: Worker; warm: boolean } {
-    return this.#pool.take(() => this.#spawn(ucspiVariables(client)));
+  take(client: ClientFacts, signal: AbortSignal): Taken | Promise<Taken> {
+    const worker = this.#pool.take();
+    if (worker !== undefined) return { worker, warm: true };
+    const cold = (worker: Worker) => ({ worker, warm: false });
+    const started = this.#gate.start(() => this.#spawn(ucspiVariables(client)), signal);
+    return started instanceof Promise ? started.then(cold) : cold(started);
   }
 
   /**
-   * Starts a child for a client whose warm one was dead: another warm one may be dead too.
+   * Starts a child for a client whose warm one was dead, immediately: another warm one may be dead
+   * too, and the client has waited enough.
    *
    * @throws What the start throws.
    */
   replace(client: ClientFacts): Worker {
-    return this.#spawn(ucspiVariables(client));
+    return this.#gate.startNow(() => this.#spawn(ucspiVariables(client)));
   }
 
   /** Replaces the warm children by new ones, which run the program as it is now. */

@@ -8,7 +8,7 @@
  * arrived for {@linkcode QUIET_MS}, by which time the reply is out, but at the latest
  * {@linkcode MAX_REFILL_DELAY_MS} after the pool fell below its size. A burst arrives faster than workers
  * can start and is over before that; under a steady load, hardly any connection finds the pool
- * empty.
+ * empty. Where starts are held back ({@linkcode PoolOptions.mayStart}), workers come after all clients.
  *
  * A child without a client can end in three ways, none of which may cause a storm of starts:
  *
@@ -41,8 +41,14 @@ export interface Poolable {
 export interface PoolOptions<W extends Poolable> {
   /** How many workers to keep warm; with 0 every worker starts cold. */
   readonly size: number;
-  /** Starts a worker. {@linkcode Pool.start} and {@linkcode Pool.take} pass on what it throws. */
+  /** Starts a worker. {@linkcode Pool.start} passes on what it throws. */
   readonly spawn: () => W;
+  /**
+   * Whether a worker may start that no client waits for; it is asked again until one may.
+   *
+   * @default {() => true}
+   */
+  readonly mayStart?: () => boolean;
   /** How long each step of the stop ladder waits for an idle worker, in milliseconds. */
   readonly killTimeoutMs: number;
   /** @default {CLOCK} */
@@ -77,7 +83,7 @@ export class Pool<W extends Poolable> {
   #cancelRefill: (() => void) | undefined;
 
   constructor(options: PoolOptions<W>) {
-    this.#options = { clock: CLOCK, ...options };
+    this.#options = { clock: CLOCK, mayStart: () => true, ...options };
   }
 
   /** How many workers are idle. */
@@ -96,12 +102,10 @@ export class Pool<W extends Poolable> {
   }
 
   /**
-   * Takes a worker for a client: the oldest warm one, or else a new one.
-   *
-   * @param spawn Starts the new one; unlike a warm one, it can be told about its client.
-   * @throws What the start of a new one throws.
+   * Takes the oldest worker for a client; `undefined` if there is none, and the client needs one that
+   * starts cold.
    */
-  take(spawn: () => W = this.#options.spawn): { worker: W; warm: boolean } {
+  take(): W | undefined {
     const now = this.#options.clock.now();
     const worker = this.#idle.shift();
     if (worker !== undefined && this.#idle.length === this.#options.size - 1) {
@@ -109,7 +113,7 @@ export class Pool<W extends Poolable> {
     }
     this.#takenAtMs = now;
     this.#scheduleRefill();
-    return worker === undefined ? { worker: spawn(), warm: false } : { worker, warm: true };
+    return worker;
   }
 
   /** Replaces the idle workers by new ones, which run the program as it is now. */
@@ -134,8 +138,10 @@ export class Pool<W extends Poolable> {
 
   #scheduleRefill(): void {
     if (this.#cancelRefill !== undefined || !this.#isBelowSize) return;
-    const waitMs = Math.max(0, this.#nextStartMs() - this.#options.clock.now());
-    this.#cancelRefill = this.#options.clock.after(waitMs, () => {
+    const { clock, mayStart } = this.#options;
+    const dueInMs = this.#nextStartMs() - clock.now();
+    const waitMs = Math.max(dueInMs, mayStart() ? 0 : START_INTERVAL_MS);
+    this.#cancelRefill = clock.after(waitMs, () => {
       this.#cancelRefill = undefined;
       this.#refill();
     });
@@ -143,7 +149,7 @@ export class Pool<W extends Poolable> {
 
   #refill(): void {
     if (!this.#isBelowSize) return;
-    if (this.#nextStartMs() <= this.#options.clock.now()) {
+    if (this.#nextStartMs() <= this.#options.clock.now() && this.#options.mayStart()) {
       // After failures, a start is due because the newest worker stayed up or the backoff is over.
       if (this.#failures > 0 && this.#newest?.worker.exit === null) this.#failures = 0;
       try {

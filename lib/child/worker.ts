@@ -52,6 +52,8 @@ export class Worker implements Endpoint {
   readonly pid: number;
   /** Resolves when it has ended and has been reaped. Never rejects. */
   readonly exited: Promise<Exit>;
+  /** Resolves when its stdout has had its first output or has ended. Never rejects. */
+  readonly started: Promise<unknown>;
   /** Resolves when nothing that it has started is left either, in its group. Never rejects. */
   readonly ended: Promise<void>;
   /** How it ended; `null` while it runs. */
@@ -98,7 +100,7 @@ export class Worker implements Endpoint {
     this.#stdin = this.#child.stdin.getWriter();
     this.#stdout = this.#child.stdout.getReader({ mode: "byob" });
     this.#firstRead = this.#stdout.read(new Uint8Array(MIN_BUFFER_BYTES));
-    this.#firstRead.catch(() => {}); // read() reports it
+    this.started = this.#firstRead.catch(() => {}); // read() reports the error
     this.exited = this.#reap();
     this.ended = this.#end();
     if (isRead) {

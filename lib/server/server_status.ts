@@ -14,7 +14,7 @@ export interface ServerStatus {
    * `refused`, apart from those in a handshake.
    */
   accepted: number;
-  /** Connections being served. */
+  /** Connections that have a slot: being served, or waiting for the start of their child. */
   active: number;
   /** Connections waiting for a slot. */
   waiting: number;

@@ -1,13 +1,14 @@
 /**
- * The sessions of one server: every connection that is being served, and the sums of those that have
- * ended.
+ * The sessions of one server: every connection that is being served or waits for the start of its
+ * child, and the sums of those that have ended.
  *
  * @module
  */
 
-import type { AcceptedConnection } from "../admission/intake.ts";
+import type { AcceptedConnection, Refused } from "../admission/intake.ts";
 import type { Observer } from "../base/observer.ts";
-import type { Children } from "../child/children.ts";
+import type { Children, Taken } from "../child/children.ts";
+import type { Connection } from "../net/connection.ts";
 import { formatProxyHeader } from "../net/proxy_protocol.ts";
 import type { SessionTimeouts } from "./deadline.ts";
 import { Failures } from "./failures.ts";
@@ -35,6 +36,8 @@ export class Sessions {
   readonly ended: Record<EndReason, number>;
   readonly #options: SessionsOptions;
   readonly #active = new Set<Session>();
+  /** The clients whose children may not start yet. */
+  readonly #waiting = new Set<AbortController>();
   readonly #endedBytes = { in: 0, out: 0 };
   readonly #failures = new Failures();
   #probing: ReturnType<typeof setInterval> | undefined;
@@ -45,9 +48,9 @@ export class Sessions {
     this.ended = Object.fromEntries(none) as Record<EndReason, number>;
   }
 
-  /** How many connections are being served. */
+  /** How many connections are being served, or wait for the start of their child. */
   get active(): number {
-    return this.#active.size;
+    return this.#active.size + this.#waiting.size;
   }
 
   /** The bytes of all sessions so far, to children and to clients. */
@@ -60,19 +63,21 @@ export class Sessions {
     return bytes;
   }
 
-  /** The connections being served, oldest first. */
+  /** The connections that have a child, oldest first. */
   status(): ConnectionStatus[] {
     return [...this.#active].map((session) => session.status());
   }
 
-  /** Serves a connection to its end; resolves to an error if no child could be started. */
-  async serve({ id, client, acceptedAtMs }: AcceptedConnection): Promise<string | undefined> {
+  /** Serves a connection to its end; resolves to the reason if it got no child. */
+  async serve({ id, client, acceptedAtMs }: AcceptedConnection): Promise<Refused | undefined> {
     const { children, sendProxy, timeouts, observer } = this.#options;
+    const wait = new AbortController();
     let taken;
     try {
-      taken = children.take(client.facts);
+      taken = children.take(client.facts, wait.signal);
+      if (taken instanceof Promise) taken = await this.#untilStarted(taken, client, wait);
     } catch (error) {
-      return String(error);
+      return wait.signal.aborted ? wait.signal.reason : { reason: "failed", error: String(error) };
     }
     const session = new Session({
       ...taken,
@@ -98,9 +103,31 @@ export class Sessions {
     this.#endedBytes.out += session.outbound.bytes;
   }
 
-  /** Ends them all. */
-  stop(reason: EndReason): void {
+  /** Ends them all, and refuses the clients that wait for a start. */
+  stop(reason: "drain-timeout" | "killed"): void {
+    this.cut += this.#waiting.size;
+    for (const wait of this.#waiting) wait.abort({ reason: "busy" } satisfies Refused);
     for (const session of this.#active) session.stop(reason);
+  }
+
+  /**
+   * Waits for the start of a child. A client that resets the connection meanwhile gives up its turn.
+   * One that only ends its input does not: it may still want the answer of a program without input.
+   */
+  async #untilStarted(
+    taken: Promise<Taken>,
+    client: Connection,
+    wait: AbortController,
+  ): Promise<Taken> {
+    this.#waiting.add(wait);
+    client.hasLeft()
+      .then((hasEnded) => hasEnded ? client.probe() : undefined)
+      .catch(() => wait.abort({ reason: "left" } satisfies Refused));
+    try {
+      return await taken;
+    } finally {
+      this.#waiting.delete(wait);
+    }
   }
 
   #probe(): void {

@@ -29,7 +29,7 @@ const COUNTERS: Readonly<Record<string, [help: string, value: (status: ServerSta
 
 /** Gauges. */
 const GAUGES: typeof COUNTERS = {
-  connections_active: ["Connections being served.", ({ active }) => active],
+  connections_active: ["Connections served, or waiting for a child.", ({ active }) => active],
   connections_waiting: ["Connections waiting for a slot.", ({ waiting }) => waiting],
   connections_limit: ["Connections that may be served at once.", (s) => s.limits.connections],
   queue_limit: ["Connections that may wait for a slot.", (s) => s.limits.queue],
