@@ -103,6 +103,15 @@ Deno.test("a second signal ends the server while starts wait, and leaves no proc
   assertEquals(spawnd.records({ message: "stopped" })[0]!.cut, 64);
 });
 
+Deno.test("programs that wait for something other than a processor do not hold each other back", async () => {
+  await using spawnd = await serveScript("sleep 1; echo done");
+  const began = performance.now();
+  const answers = await askAll(spawnd, 64);
+  const seconds = (performance.now() - began) / 1000;
+  assertEquals(new Set(answers), new Set(["done\n"]));
+  assert(seconds < 8, `${seconds} s, and 16 if each held its place until it answers`);
+});
+
 Deno.test("programs that never say anything hold each other back for a short time only", async () => {
   await using spawnd = await serveScript(
     SILENT_START,

@@ -78,7 +78,7 @@ export class Children {
     this.#pool = new Pool({
       size,
       killTimeoutMs,
-      mayStart: () => this.#gate.isOpen,
+      mayStart: () => this.#gate.isIdle,
       spawn: () => this.#gate.startNow(() => this.#spawn(UNSET_VARIABLES), true),
     });
   }

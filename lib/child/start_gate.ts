@@ -3,11 +3,12 @@
  *
  * A program such as Deno keeps a processor busy for all of its start. When many start at once, all
  * of them are late, and so is the server, which has to relay the replies of those that have started.
- * When they start one after the other, the first is ready after one start, and the last no later.
+ * When they start one after the other, the first is ready after one start, and the last hardly later.
  *
  * So while the processors are busy, only {@linkcode STARTS_PER_PROCESSOR} children a processor may be
  * starting, first come, first served. A warm child, whose start no client waits for, comes after the
- * children of all clients.
+ * children of all clients, and only while no more are starting than there are processors: the clients
+ * that are being served notice every further one.
  *
  * - **Whether the processors are busy** shows in the starts themselves. `spawn` returns when the new
  *   process has got a processor and runs its program (Linux: vfork(2)), which takes much longer while
@@ -15,7 +16,7 @@
  *   that, and are not held back, however many they are.
  * - **When a start is over** only its first output or its end can tell. A child with neither counts
  *   for a bounded time, so that a program that waits for its client delays others by no more than
- *   that. A warm child, which has no reason for output, counts for twice the shortest start seen.
+ *   that. A warm child, which has no reason for output, counts for the shortest start seen.
  * - **A program that starts within {@linkcode FAST_START_MS}** is never held back: the server cannot
  *   start so many that they would get in each other's way.
  *
@@ -33,10 +34,11 @@ export interface Startable {
 /** Options for {@linkcode StartGate}. */
 export interface StartGateOptions {
   /**
-   * How many children may be starting at once while the processors are busy; by default
-   * {@linkcode STARTS_PER_PROCESSOR} for each.
+   * How many processors there are.
+   *
+   * @default {navigator.hardwareConcurrency}
    */
-  readonly limit?: number;
+  readonly processors?: number;
   /** @default {CLOCK} */
   readonly clock?: Clock;
 }
@@ -47,10 +49,10 @@ const STARTS_PER_PROCESSOR = 2;
 const FAST_START_MS = 5;
 /** How long a start is taken to last until one has been seen. */
 const PRESUMED_START_MS = 25;
-/** For how long a start without output counts at least. */
+/** For how long a start without output counts: four times the shortest one seen, but this at least. */
 const MIN_HOLD_MS = 100;
-/** Output that comes later than this says nothing about the start. */
-const MAX_START_MS = 1_000;
+/** No start counts for longer than this; output that comes later says nothing about the start. */
+const MAX_HOLD_MS = 500;
 /** The processors are busy while spawning takes this many times as long as at its shortest. */
 const BUSY_FACTOR = 4;
 /** The shortest times grow by this factor with each start: the program or the machine may change. */
@@ -69,18 +71,23 @@ export class StartGate {
   #spawnMs = 0;
 
   constructor(options: StartGateOptions = {}) {
-    const limit = STARTS_PER_PROCESSOR * navigator.hardwareConcurrency;
-    this.#options = { limit, clock: CLOCK, ...options };
+    this.#options = { processors: navigator.hardwareConcurrency, clock: CLOCK, ...options };
   }
 
   /** Whether a start that no client waits for may begin. */
-  get isOpen(): boolean {
-    return this.#waiting.size === 0 && this.#hasPlace;
+  get isIdle(): boolean {
+    return this.#waiting.size === 0 &&
+      (this.#starting <= this.#options.processors || this.#startsFast);
   }
 
+  /** Whether a start that a client waits for may begin. */
   get #hasPlace(): boolean {
-    return this.#starting < this.#options.limit || this.#leastStartMs < FAST_START_MS ||
+    return this.#starting < STARTS_PER_PROCESSOR * this.#options.processors || this.#startsFast ||
       this.#spawnMs < BUSY_FACTOR * this.#leastSpawnMs;
+  }
+
+  get #startsFast(): boolean {
+    return this.#leastStartMs < FAST_START_MS;
   }
 
   /**
@@ -91,7 +98,7 @@ export class StartGate {
    * @throws What `spawn` throws.
    */
   start<W extends Startable>(spawn: () => W, signal: AbortSignal): W | Promise<W> {
-    if (this.isOpen) return this.startNow(spawn);
+    if (this.#waiting.size === 0 && this.#hasPlace) return this.startNow(spawn);
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.delete(begin);
@@ -133,11 +140,11 @@ export class StartGate {
       this.#starting--;
       this.#startNext();
     };
-    const holdMs = isWarm ? 2 * this.#leastStartMs : Math.max(MIN_HOLD_MS, 4 * this.#leastStartMs);
-    const cancelTimer = clock.after(holdMs, end);
+    const holdMs = isWarm ? this.#leastStartMs : Math.max(4 * this.#leastStartMs, MIN_HOLD_MS);
+    const cancelTimer = clock.after(Math.min(holdMs, MAX_HOLD_MS), end);
     worker.started.then(() => {
       const startMs = clock.now() - beganAtMs;
-      if (!isWarm && startMs < MAX_START_MS) {
+      if (!isWarm && startMs < MAX_HOLD_MS) {
         this.#leastStartMs = Math.min(this.#leastStartMs * FORGETTING, startMs);
       }
       end();
