@@ -163,22 +163,17 @@ export class Intake {
     const { client, ticket } = pending;
     const { acceptProxy, tls, serve } = this.#options;
     if (acceptProxy.has(client.address ?? "")) {
-      // A health check of the proxy's connects and closes without a byte: that is no error.
-      const left = client.hasLeft();
-      const reading = left.then((left) => left ? undefined : client.readProxyHeader());
-      const error = await this.#withTimeout(client, reading);
-      if (error !== undefined) return { reason: "handshake", error };
-      if (await left) return { reason: "left" };
+      const refused = await this.#shakeHands(client, () => client.readProxyHeader());
+      if (refused) return refused;
     }
     const reason = this.#admission.admit(ticket, client.address);
     if (reason) return { reason };
     if (tls && !pending.canReceiveText) {
-      const handshake = tls.handshake(client).then((secured) => {
-        pending.client = secured;
+      const refused = await this.#shakeHands(client, async () => {
+        pending.client = await tls.handshake(client);
         pending.canReceiveText = true;
       });
-      const error = await this.#withTimeout(client, handshake);
-      if (error !== undefined) return { reason: "handshake", error };
+      if (refused) return refused;
     }
     const slot = this.#admission.requestSlot(ticket);
     if (slot !== true) {
@@ -188,22 +183,31 @@ export class Intake {
     return await serve(pending);
   }
 
-  /** Bounds a handshake in time; resolves to what went wrong, if anything did. */
-  async #withTimeout(client: Connection, handshake: Promise<unknown>): Promise<string | undefined> {
-    let error: string | undefined;
+  /**
+   * Performs a handshake once the client begins it, within the time it has. A health check that
+   * connects and closes without a byte is no error, and a client that is silent costs no handshake.
+   */
+  async #shakeHands(
+    client: Connection,
+    handshake: () => Promise<void>,
+  ): Promise<Refused | undefined> {
+    let refused: Refused | undefined;
     const aborted = Promise.withResolvers<void>();
-    const abort = (why: string) => {
-      error = why;
+    const abort = (error: string) => {
+      refused = { reason: "handshake", error };
       client.close();
       aborted.resolve(); // whatever the handshake still waits for
     };
     const timer = setTimeout(abort, this.#options.handshakeTimeoutMs, "it took too long");
     this.#handshakes.add(abort);
-    const settled = handshake.catch((reason) => error ??= messageOf(reason));
+    const settled = client.hasLeft().then(async (hasLeft) => {
+      if (hasLeft) refused ??= { reason: "left" };
+      else await handshake();
+    }).catch((error) => refused ??= { reason: "handshake", error: messageOf(error) });
     await Promise.race([settled, aborted.promise]);
     this.#handshakes.delete(abort);
     clearTimeout(timer);
-    return error;
+    return refused;
   }
 
   /** Waits for a slot; resolves to a reason if it gets none. */
