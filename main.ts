@@ -127,7 +127,7 @@ function requirePermissions({ server, status }: CommandLine): void {
     const host = formatSocketAddress(status);
     needs.push([{ name: "net", host }, `serving its status on ${host}`]);
   }
-  for (const path of [...cert, ...key, clientCa, unix].filter((path) => path !== undefined)) {
+  for (const path of [...cert, ...key, ...clientCa, unix].filter((path) => path !== undefined)) {
     needs.push([{ name: "read", path }, `reading ${path}`]);
   }
   if (unix !== undefined) needs.push([{ name: "write", path: unix }, `writing ${unix}`]);

@@ -136,7 +136,7 @@ testTls("bad TLS files fail with one line at start", async () => {
   assertEquals(
     await complaint(cert, encrypted),
     `the key in ${encrypted} is encrypted, and a server cannot ask for its passphrase. ` +
-      `Decrypt it with: openssl pkey -in ${encrypted}`,
+      `Decrypt it with: openssl pkey -in ${encrypted} -out FILE`,
   );
   const mismatch = `the key in ${other.key} does not belong to the certificate in ${cert}`;
   assertEquals(await complaint(cert, other.key), mismatch);

@@ -40,7 +40,7 @@ Deno.test("every option sets what it says, and seconds may have a fraction", () 
     unix: "/run/x",
     cert: ["c.pem", "d.pem"],
     key: ["k.pem", "l.pem"],
-    clientCa: "a.pem",
+    clientCa: ["a.pem"],
     alpn: ["h2", "http/1.1"],
     tlsMin: "1.3",
     maxConnections: 10,

@@ -92,6 +92,17 @@ Deno.test("a waiting client that leaves frees its place at once", async () => {
   assertEquals(spawnd.records({ message: "open" }).map(({ id }) => id), [1, 4]);
 });
 
+Deno.test("a waiting client that resets frees its place, even after it has sent something", async () => {
+  await using spawnd = await Spawnd.start(
+    ...["--max-connections", "1", "--queue-timeout", "60", "--log-level", "debug", "--", "cat"],
+  );
+  using _first = await connectServed(spawnd);
+  const reset = await connectToReset(spawnd.port, "hello");
+  await spawnd.record({ message: "waiting", id: 2 });
+  await reset();
+  await spawnd.record({ message: "left", id: 2 });
+});
+
 Deno.test("a waiting client that has half-closed still gets its answer", async () => {
   await using spawnd = await Spawnd.start("--max-connections", "1", "--", "cat");
   using first = await connectServed(spawnd);

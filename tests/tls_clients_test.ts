@@ -143,6 +143,10 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
         "another issuer": await issue("mallory", stranger!, "clientAuth"),
         "another usage": await issue("server", authority!, "serverAuth"),
         "expired": await issue("late", authority!, "clientAuth", -1),
+        "a long name": await certificates.issue("long", {
+          ...{ issuer: authority!, usage: "clientAuth" },
+          subject: "/OU=" + Array(90).fill("x".repeat(60)).join("/OU="),
+        }),
         "self-signed": await certificates.issue("self", { usage: "clientAuth" }),
       };
       for (const [name, identity] of Object.entries(others)) {
@@ -151,7 +155,7 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
       }
       assertMatch(await client(spawnd, version), /alert (certificate required|handshake failure)/);
       const { served, handshake } = await spawnd.status();
-      assertEquals([served, handshake], [2, 9]);
+      assertEquals([served, handshake], [2, 11]);
 
       await Deno.copyFile(stranger!.cert, authority!.cert);
       spawnd.kill("SIGHUP");

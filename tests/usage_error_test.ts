@@ -137,7 +137,12 @@ Deno.test("an option that cannot be without or with another one is named", () =>
   }
   const { handler } = parseCommandLine([]).server;
   for (
-    const options of [{ uid: 1 }, { cert: ["c"] }]
+    const options of [
+      { uid: 1 },
+      { cert: ["c"] },
+      { clientCa: ["a"], cert: [], key: [] },
+      { clientCa: ["a"] },
+    ]
   ) {
     assertThrows(() => resolveSettings({ handler, ...options }), RangeError, " requires ");
   }

@@ -11,7 +11,7 @@
 
 import type { Networks } from "../net/address.ts";
 import { Admission, type AdmissionOptions, type Refusal, type Ticket } from "./admission.ts";
-import type { Connection } from "../net/connection.ts";
+import { type Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import type { Tls } from "../net/tls.ts";
@@ -218,12 +218,16 @@ export class Intake {
     if (slot === false) return "busy";
     log.info("waiting", { id, client: client.name });
     let hasLeft = false;
-    client.hasLeft().then((left) => {
-      if (!left || ticket.step !== "waiting") return;
+    const leave = () => {
+      if (ticket.step !== "waiting") return;
       hasLeft = true;
       this.#admission.release(ticket);
-    });
-    if (!await slot) return hasLeft ? "left" : "busy";
+    };
+    client.hasLeft().then((left) => left && leave());
+    const probing = setInterval(() => client.probe().catch(leave), PROBE_INTERVAL_MS);
+    const isServed = await slot;
+    clearInterval(probing);
+    if (!isServed) return hasLeft ? "left" : "busy";
   }
 
   async #refuse(

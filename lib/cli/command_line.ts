@@ -126,7 +126,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 
   const [certs, keys] = [values.cert, values.key].map((files) => (files as string[] ?? []).length);
   if (certs !== keys) {
-    throw new UsageError(`every --cert takes a --key, got ${certs} and ${keys} of them`);
+    throw new UsageError(`every --cert takes a --key, got ${certs} --cert and ${keys} --key`);
   }
 
   const { help, version, logLevel = "info", logFormat = "text", status, grant, ...server } = values;
@@ -202,6 +202,8 @@ function read({ argument, words, range }: Option, text: string): unknown {
       return isGrant(text) ? text : undefined;
     case "N[/SECONDS]":
       return readRate(text);
+    case "PROTOCOL":
+      return /^[^,\s]{1,255}$/.test(text) ? text : undefined;
     case "SECONDS":
       return readSeconds(text, range!);
     case "SIGNAL":
@@ -261,6 +263,8 @@ function domainOf({ argument, words, range: [min, max] = [0, 0] }: Option): stri
       return `a permission of Deno (${
         listOf(PERMISSIONS)
       }), or one with values, such as env=TZ,LANG`;
+    case "PROTOCOL":
+      return "one protocol, such as http/1.1, and may be repeated";
     case "TEXT":
       return "a text";
     case "SIGNAL":

@@ -26,6 +26,9 @@ export const LINGER_MS = 2_000;
  */
 const MAX_DISCARDED_BYTES = 64 * 1024;
 
+/** How often a client is probed while it is neither read nor written to, in milliseconds. */
+export const PROBE_INTERVAL_MS = 1_000;
+
 const EMPTY = new Uint8Array(0);
 
 /** What carries a client's bytes: its socket, or TLS over it. */

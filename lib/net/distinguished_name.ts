@@ -34,7 +34,7 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /** How the strings of ASN.1 are encoded, by their tag. */
-const ENCODINGS: Readonly<Record<number, string>> = {
+const ENCODINGS: Readonly<Record<number, "ascii" | "latin1" | "utf-8" | "utf-16be">> = {
   12: "utf-8", // UTF8String
   18: "ascii", // NumericString
   19: "ascii", // PrintableString
@@ -43,6 +43,7 @@ const ENCODINGS: Readonly<Record<number, string>> = {
   26: "ascii", // VisibleString
   30: "utf-16be", // BMPString
 };
+const OBJECT_ID = 6;
 
 /** A value in DER: its tag, its contents, and all of its bytes. */
 interface Value {
@@ -51,12 +52,18 @@ interface Value {
   readonly bytes: Uint8Array;
 }
 
-/** The subject of a certificate in DER, which has been parsed without complaint before. */
+/**
+ * The subject of a certificate in DER.
+ *
+ * @throws The subject is malformed: who verifies a certificate does not look into it, and two names
+ * must not read the same because one of them is guessed.
+ */
 export function subjectOf(certificate: Uint8Array): DistinguishedName {
-  const [signed] = valuesIn(valuesIn(certificate)[0]!.contents);
-  const fields = valuesIn(signed!.contents).filter(({ tag }) => tag !== VERSION);
-  const [_serial, _algorithm, _issuer, _validity, subject] = fields;
-  const parts = valuesIn(subject!.contents).map((part) =>
+  const [outer = malformed()] = valuesIn(certificate);
+  const [signed = malformed()] = valuesIn(outer.contents);
+  const fields = valuesIn(signed.contents).filter(({ tag }) => tag !== VERSION);
+  const [_serial, _algorithm, _issuer, _validity, subject = malformed()] = fields;
+  const parts = valuesIn(subject.contents).map((part) =>
     valuesIn(part.contents).map(readAttribute)
   );
   const text = parts
@@ -73,12 +80,14 @@ function valuesIn(bytes: Uint8Array): Value[] {
   const values: Value[] = [];
   for (let at = 0; at < bytes.length;) {
     let start = at + 2;
-    let length = bytes[at + 1]!;
-    if (length >= 0x80) { // the number of bytes that hold the length
+    let length = bytes[at + 1] ?? malformed();
+    if (length === 0x80) malformed(); // without a length
+    if (length > 0x80) { // the number of bytes that hold the length
       const end = start + length - 0x80;
-      for (length = 0; start < end; start++) length = length * 256 + bytes[start]!;
+      for (length = 0; start < end; start++) length = length * 256 + (bytes[start] ?? malformed());
     }
     const end = start + length;
+    if (end > bytes.length) malformed();
     values.push({
       tag: bytes[at]!,
       contents: bytes.subarray(start, end),
@@ -90,20 +99,25 @@ function valuesIn(bytes: Uint8Array): Value[] {
 }
 
 function readAttribute({ contents }: Value): { type: string; escaped: string; value?: string } {
-  const [id, content] = valuesIn(contents);
-  const type = readObjectId(id!.contents);
-  const encoding = ENCODINGS[content!.tag];
-  if (encoding === undefined) return { type, escaped: `#${hex(content!.bytes)}` };
-  const value = new TextDecoder(encoding).decode(content!.contents);
+  const [id = malformed(), content = malformed(), ...others] = valuesIn(contents);
+  if (id.tag !== OBJECT_ID || others.length > 0) malformed();
+  const type = readObjectId(id.contents);
+  const encoding = ENCODINGS[content.tag];
+  if (encoding === undefined) return { type, escaped: `#${hex(content.bytes)}` };
+  const value = readText(content.contents, encoding);
   return { type: TYPES[type] ?? type, escaped: escape(value), value };
 }
 
 function readObjectId(bytes: Uint8Array): string {
   const numbers: number[] = [];
   let number = 0;
+  let isComplete = true;
   for (const byte of bytes) {
+    if (isComplete && byte === 0x80) malformed(); // a leading zero
     number = number * 128 + (byte & 0x7f);
-    if (byte & 0x80) continue;
+    if (number > Number.MAX_SAFE_INTEGER) malformed();
+    isComplete = byte < 0x80;
+    if (!isComplete) continue;
     if (numbers.length > 0) numbers.push(number);
     else { // the first two share a number
       const first = Math.min(2, Math.floor(number / 40));
@@ -111,7 +125,18 @@ function readObjectId(bytes: Uint8Array): string {
     }
     number = 0;
   }
-  return numbers.join(".");
+  return isComplete && numbers.length > 0 ? numbers.join(".") : malformed();
+}
+
+/** Text, of which no byte may be dropped or replaced. */
+function readText(bytes: Uint8Array, encoding: "ascii" | "latin1" | "utf-8" | "utf-16be"): string {
+  if (encoding === "ascii" && bytes.some((byte) => byte > 0x7f)) malformed();
+  if (encoding === "latin1") return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(bytes);
+}
+
+function malformed(): never {
+  throw new Error("the certificate's subject is malformed");
 }
 
 function escape(value: string): string {

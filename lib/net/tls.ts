@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { X509Certificate } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { Duplex } from "node:stream";
 import {
@@ -31,8 +32,8 @@ export interface TlsOptions {
   readonly cert: readonly string[];
   /** Paths of their private keys, in PEM, in the same order. */
   readonly key: readonly string[];
-  /** Path of the certificates, in PEM, that a client's certificate has to be issued by. */
-  readonly clientCa?: string | undefined;
+  /** Paths of certificates, in PEM, one of which has to have issued a client's; none asks for none. */
+  readonly clientCa: readonly string[];
   /** The protocols to agree on one of, the preferred one first (ALPN). */
   readonly alpn: readonly string[];
   /** The lowest version that is spoken. */
@@ -44,6 +45,9 @@ const HANDSHAKE_FAILURE = Uint8Array.of(21, 3, 3, 0, 2, 2, 40);
 
 /** How many verified client certificates are remembered for the resumption of their sessions. */
 const MAX_VERIFIED = 10_000;
+
+/** The longest subject of a client that is served: it has to fit in a variable and in a header. */
+const MAX_SUBJECT = 4_096;
 
 /** The TLS side of a server: its certificates and keys, and the handshake with clients. */
 export class Tls {
@@ -95,19 +99,28 @@ export class Tls {
 /** What the files say: an engine that is set up with them. */
 class Context {
   readonly #server: Server;
-  readonly #authorities: string | undefined;
+  /** The certificates that clients' are verified with; none if clients need none. */
+  readonly #authorities: readonly X509Certificate[];
   /** The fingerprints of the client certificates that have been verified, oldest first. */
-  readonly #verified: Set<string>;
+  readonly #verified = new Set<string>();
+  /** Those that the context before this one has verified, perhaps with other authorities. */
+  readonly #verifiedBefore: ReadonlySet<string>;
 
   /** @param old The context that this one replaces. */
   constructor(options: TlsOptions, old?: Context) {
     const { cert, key, clientCa, alpn, tlsMin } = options;
-    const ca = this.#authorities = clientCa === undefined ? undefined : readAuthorities(clientCa);
-    this.#verified = old !== undefined && old.#authorities === ca ? old.#verified : new Set();
+    this.#authorities = clientCa.flatMap(readAuthorities);
+    this.#verifiedBefore = old === undefined
+      ? new Set()
+      : new Set([...old.#verifiedBefore, ...old.#verified].slice(-MAX_VERIFIED));
+    for (const { length } of alpn.map((protocol) => new TextEncoder().encode(protocol))) {
+      if (length < 1 || length > 255) throw new RangeError("an ALPN protocol has 1 to 255 bytes");
+    }
+    const needsClient = this.#authorities.length > 0;
     const settings = {
-      ca,
+      ...(needsClient && { ca: this.#authorities.map(String) }),
       minVersion: `TLSv${tlsMin}` as const,
-      requestCert: ca !== undefined,
+      requestCert: needsClient,
       ALPNProtocols: [...alpn],
       handshakeTimeout: -1, // none: its timer would keep a client that has gone in memory
     };
@@ -151,28 +164,44 @@ class Context {
       cipher: socket.getCipher().name,
       ...(servername && { serverName: servername }),
       ...(alpnProtocol && { alpn: alpnProtocol }),
-      ...(this.#authorities !== undefined && { client: this.#verifiedClient(socket) }),
+      ...(this.#authorities.length > 0 && { client: this.#verifiedClient(socket) }),
     };
   }
 
-  /**
-   * The subject of a client's certificate. The engine verifies the certificate in a full handshake
-   * only: a resumed session brings one along that may have been refused, or accepted by another
-   * server of this process (seen on Deno 2.9). So it has to be one that this server has verified.
-   */
+  /** The subject of a client's certificate, which has been verified. */
   #verifiedClient(socket: TLSSocket): NonNullable<TlsFacts["client"]> {
     const certificate = socket.getPeerX509Certificate();
-    const { fingerprint256 = "", validTo = "", raw } = certificate ?? {};
-    const isVerified = socket.isSessionReused()
-      ? this.#verified.has(fingerprint256) && Date.parse(validTo) > Date.now()
-      : socket.authorized;
-    if (!isVerified || !raw) throw new Error("the client's certificate was not verified");
+    if (!certificate || !this.#isVerified(socket, certificate)) {
+      throw new Error("the client's certificate was not verified");
+    }
+    const { fingerprint256, raw } = certificate;
+    const subject = subjectOf(raw);
+    if (subject.text.length > MAX_SUBJECT) {
+      throw new Error(`the subject of the client's certificate is longer than ${MAX_SUBJECT}`);
+    }
     this.#verified.delete(fingerprint256);
     this.#verified.add(fingerprint256);
     if (this.#verified.size > MAX_VERIFIED) {
       this.#verified.delete(this.#verified.values().next().value!);
     }
-    return subjectOf(raw);
+    return subject;
+  }
+
+  /**
+   * The engine verifies a certificate in a full handshake only: a resumed session brings one along
+   * that may have been refused, or accepted by another server of this process (seen on Deno 2.9). So
+   * it has to be one that this server has verified, and that one of its authorities has issued, which
+   * may be others by now.
+   */
+  #isVerified(socket: TLSSocket, certificate: X509Certificate): boolean {
+    if (!socket.isSessionReused()) return socket.authorized;
+    const { fingerprint256, validTo } = certificate;
+    if (Date.parse(validTo) < Date.now()) return false;
+    return this.#verified.has(fingerprint256) ||
+      this.#verifiedBefore.has(fingerprint256) &&
+        this.#authorities.some((authority) =>
+          certificate.checkIssued(authority) && certificate.verify(authority.publicKey)
+        );
   }
 }
 

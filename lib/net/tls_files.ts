@@ -49,10 +49,8 @@ export function readIdentity(certFile: string, keyFile: string): Identity {
  *
  * @throws The file cannot be read or has something else in it. The message names it.
  */
-export function readAuthorities(file: string): string {
-  const text = Deno.readTextFileSync(file);
-  parseCertificates(text, file);
-  return text;
+export function readAuthorities(file: string): X509Certificate[] {
+  return parseCertificates(Deno.readTextFileSync(file), file);
 }
 
 function parseCertificates(text: string, file: string): X509Certificate[] {
@@ -74,7 +72,7 @@ function parseKey(text: string, file: string): KeyObject {
   if (text.includes("ENCRYPTED")) {
     throw new Error(
       `the key in ${file} is encrypted, and a server cannot ask for its passphrase. ` +
-        `Decrypt it with: openssl pkey -in ${file}`,
+        `Decrypt it with: openssl pkey -in ${file} -out FILE`,
     );
   }
   try {

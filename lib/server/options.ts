@@ -75,12 +75,12 @@ export interface ServerOptions {
    */
   key?: readonly string[];
   /**
-   * A file of certificates in PEM, one of which has to have issued the client's. Clients without
+   * Files of certificates in PEM, one of which has to have issued the client's. Clients without
    * such a certificate are refused. Needs `--allow-read`.
    *
-   * @default {undefined}
+   * @default {[]}
    */
-  clientCa?: string;
+  clientCa?: readonly string[];
   /**
    * The protocols that a TLS client can choose from, the preferred one first (ALPN, RFC 7301). A
    * client that offers only others is refused; one that offers none is served.
@@ -291,6 +291,7 @@ export interface Option {
     | "NAME=VALUE"
     | "NAME[:GROUP]"
     | "PERMISSION[=VALUES]"
+    | "PROTOCOL"
     | "N[/SECONDS]"
     | "SECONDS"
     | "SIGNAL"
@@ -392,17 +393,20 @@ const TLS = {
   clientCa: {
     name: "client-ca",
     argument: "FILE",
+    default: [],
+    repeatable: true,
     requires: "cert",
     needs: ["Deno's --allow-read"],
     help: "serve only clients with a certificate from one of these, in PEM",
   },
   alpn: {
     name: "alpn",
-    argument: "TEXT",
+    argument: "PROTOCOL",
     default: [],
     repeatable: true,
     requires: "cert",
-    help: "protocol that TLS clients can choose, the preferred one first",
+    help:
+      "protocol that TLS clients can choose, the preferred one first; those that offer only others are refused",
   },
   tlsMin: {
     name: "tls-min",

@@ -193,7 +193,7 @@ export class Server implements AsyncDisposable {
       this.#tls?.reload();
     } catch (error) {
       isReloaded = false;
-      log.error("cannot renew the certificate: the old one stays", { error: messageOf(error) });
+      log.error("cannot renew the TLS files: the old ones stay", { error: messageOf(error) });
     }
     if (isReloaded) log.info("reloaded", { handler: this.handler });
   }

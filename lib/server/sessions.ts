@@ -8,7 +8,7 @@
 import type { AcceptedConnection, Refused } from "../admission/intake.ts";
 import type { Observer } from "../base/observer.ts";
 import type { Children, Taken } from "../child/children.ts";
-import type { Connection } from "../net/connection.ts";
+import { type Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
 import { formatProxyHeader } from "../net/proxy_protocol.ts";
 import type { SessionTimeouts } from "./deadline.ts";
 import { Failures } from "./failures.ts";
@@ -24,9 +24,6 @@ export interface SessionsOptions {
   readonly sendProxy: number;
   readonly observer: Observer;
 }
-
-/** How often sessions are asked to probe their clients, in milliseconds. */
-const PROBE_INTERVAL_MS = 1_000;
 
 /** The sessions of one server. */
 export class Sessions {
@@ -120,12 +117,13 @@ export class Sessions {
     wait: AbortController,
   ): Promise<Taken> {
     this.#waiting.add(wait);
-    client.hasLeft()
-      .then((hasEnded) => hasEnded ? client.probe() : undefined)
-      .catch(() => wait.abort({ reason: "left" } satisfies Refused));
+    const leave = () => wait.abort({ reason: "left" } satisfies Refused);
+    client.hasLeft().then((hasEnded) => hasEnded ? client.probe() : undefined).catch(leave);
+    const probing = setInterval(() => client.probe().catch(leave), PROBE_INTERVAL_MS);
     try {
       return await taken;
     } finally {
+      clearInterval(probing);
       this.#waiting.delete(wait);
     }
   }

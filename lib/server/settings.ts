@@ -7,7 +7,7 @@
 import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } from "./options.ts";
 
 /** Options that stay absent where they are not given. */
-type Optional = "unix" | "clientCa" | "cwd" | "user" | "uid" | "gid";
+type Optional = "unix" | "cwd" | "user" | "uid" | "gid";
 
 /** The options with their defaults filled in. */
 export type Settings = Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
@@ -26,7 +26,10 @@ export function resolveSettings(options: ServerOptions): Settings {
     const value = given[key] ?? (key === "warm" ? handler.warm : option.default);
     if (value === undefined) continue;
     if (option.range) requireInRange(key, value as number, option.range);
-    if (option.requires && given[key] !== undefined && given[option.requires] === undefined) {
+    if (option.words?.includes(value as string) === false) {
+      throw new RangeError(`Cannot listen as ${key} must be one of ${option.words}: got ${value}`);
+    }
+    if (option.requires && isGiven(given[key]) && !isGiven(given[option.requires])) {
       throw new RangeError(`Cannot listen as ${key} requires ${option.requires}`);
     }
     for (const other of option.excludes ?? []) {
@@ -45,6 +48,11 @@ export function resolveSettings(options: ServerOptions): Settings {
   requireInRange("ratePerSource.count", count, RATE_RANGES.count);
   requireInRange("ratePerSource.periodMs", periodMs, RATE_RANGES.periodMs);
   return settings as unknown as Settings;
+}
+
+/** Whether an option has a value; an empty list is none. */
+function isGiven(value: unknown): boolean {
+  return value !== undefined && !(Array.isArray(value) && value.length === 0);
 }
 
 function requireInRange(name: string, value: number, [min, max]: Range): void {
