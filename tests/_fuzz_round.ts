@@ -83,11 +83,10 @@ function argsOf(plan: Plan, { folder, certificates }: Files): string[] {
   ];
 }
 
-/** Leaves nothing running after a failure. */
+/** Leaves nothing running after a failure, nor what children may leave behind without a group. */
 async function killAll(spawnd: Spawnd): Promise<void> {
-  if (spawnd.exited) return;
-  const children = [...childrenOf(spawnd.pid), ...processesWith(MARK)];
-  spawnd.kill("SIGKILL");
+  const children = [...(spawnd.exited ? [] : childrenOf(spawnd.pid)), ...processesWith(MARK)];
+  if (!spawnd.exited) spawnd.kill("SIGKILL");
   for (const pid of children) tryKill(pid, "SIGKILL");
   await spawnd.ended();
 }
