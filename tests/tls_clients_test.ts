@@ -4,10 +4,11 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Certificates, type Identity, testTls } from "./_certificates.ts";
+import { descriptorsOf } from "./_processes.ts";
 import { ask, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { testWith } from "./_test_with.ts";
-import { until, within } from "./_waiting.ts";
+import { until, untilSteady, within } from "./_waiting.ts";
 
 /** What `openssl s_client` prints when it sends a line, until the server closes. */
 async function client({ port }: Spawnd, ...args: string[]): Promise<string> {
@@ -157,11 +158,31 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
       const { served, handshake } = await spawnd.status();
       assertEquals([served, handshake], [2, 11]);
 
-      await Deno.copyFile(stranger!.cert, authority!.cert);
-      spawnd.kill("SIGHUP");
-      await spawnd.record({ message: "reloaded" });
-      assert(!(await resumed(alice)).includes("SSL_CLIENT"), "verified by another authority");
-      assertMatch(await show(others["another issuer"]), /SSL_CLIENT_S_DN=CN=mallory/);
+      const pems = await Promise.all(
+        [authority, stranger].map((ca) => Deno.readTextFile(ca!.cert)),
+      );
+      const reload = async (pem: string) => {
+        const count = spawnd.records({ message: "reloaded" }).length;
+        await Deno.writeTextFile(authority!.cert, pem);
+        spawnd.kill("SIGHUP");
+        await until("it", () => spawnd.records({ message: "reloaded" }).length > count);
+      };
+      const [server, mallory] = [others["another usage"], others["another issuer"]];
+      const isServed = async (identity: Identity) =>
+        (await resumed(identity)).includes("SSL_CLIENT_VERIFY=SUCCESS");
+      await reload(pems.join(""));
+      assert(await isServed(alice), "all authorities are still there");
+      assert(!await isServed(server), "never verified");
+      assertMatch(await show(mallory), /SSL_CLIENT_S_DN=CN=mallory/);
+      await reload(pems[0]!);
+      assert(await isServed(alice), "one of those that are left has issued it");
+      assert(!await isServed(mallory), "its authority is gone");
+      assert(!await isServed(server), "never verified");
+      const impostor = await certificates.issue("impostor", {
+        ...{ isAuthority: true, subject: "/O=Tests/CN=authority" },
+      });
+      await reload(await Deno.readTextFile(impostor.cert));
+      assert(!await isServed(alice), "issued by another one of the same name");
     },
   );
 }
@@ -177,6 +198,11 @@ testTls("TLS takes no permission but for its address and its files", async () =>
     ...["--port", address.split(":")[1]!, "--cert", cert, "--key", key, "--", "cat"],
   );
   assertEquals(await certificates.ask(spawnd, "hello"), "hello");
+  const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
+  const before = await descriptors();
+  using _conn = await certificates.connect(spawnd);
+  await spawnd.record({ message: "open", id: 2 });
+  assertEquals(await descriptors() - before, 4, "its socket, and its child's pipes");
 });
 
 testWith(

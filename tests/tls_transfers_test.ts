@@ -17,8 +17,10 @@ const TRANSFERS = Number(Deno.env.get("TRANSFERS") ?? 300);
 const CLIENTS = 8;
 const MAX_BYTES = 2 ** 21;
 /** Random bytes, which all data is cut from. */
-const POOL = crypto.getRandomValues(new Uint8Array(2 ** 16)).toString().split(",").map(Number);
-const BYTES = Uint8Array.from({ length: MAX_BYTES + 2 ** 16 }, (_, i) => POOL[(i * 31) % 65_521]!);
+const BYTES = new Uint8Array(MAX_BYTES + 2 ** 16);
+for (let at = 0; at < BYTES.length; at += 2 ** 16) { // more is not given at once
+  crypto.getRandomValues(BYTES.subarray(at, at + 2 ** 16));
+}
 
 /** What a handler does, and what a client of it does. */
 const HANDLERS: Record<string, [string, (conn: Deno.TlsConn, random: Random) => Promise<void>]> = {

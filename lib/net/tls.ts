@@ -102,17 +102,22 @@ class Context {
   /** The certificates that clients' are verified with; none if clients need none. */
   readonly #authorities: readonly X509Certificate[];
   /** The fingerprints of the client certificates that have been verified, oldest first. */
-  readonly #verified = new Set<string>();
-  /** Those that the context before this one has verified, perhaps with other authorities. */
+  readonly #verified: Set<string>;
+  /** Those that were verified while there were authorities that are gone. */
   readonly #verifiedBefore: ReadonlySet<string>;
 
   /** @param old The context that this one replaces. */
   constructor(options: TlsOptions, old?: Context) {
     const { cert, key, clientCa, alpn, tlsMin } = options;
     this.#authorities = clientCa.flatMap(readAuthorities);
-    this.#verifiedBefore = old === undefined
-      ? new Set()
-      : new Set([...old.#verifiedBefore, ...old.#verified].slice(-MAX_VERIFIED));
+    const isThere = ({ fingerprint256 }: X509Certificate) =>
+      this.#authorities.some((authority) => authority.fingerprint256 === fingerprint256);
+    const isValidStill = old !== undefined && old.#authorities.every(isThere);
+    this.#verified = isValidStill ? old.#verified : new Set();
+    const before = old === undefined ? [] : [...old.#verifiedBefore, ...old.#verified];
+    this.#verifiedBefore = isValidStill
+      ? old.#verifiedBefore
+      : new Set(before.slice(-MAX_VERIFIED));
     for (const { length } of alpn.map((protocol) => new TextEncoder().encode(protocol))) {
       if (length < 1 || length > 255) throw new RangeError("an ALPN protocol has 1 to 255 bytes");
     }
@@ -190,8 +195,8 @@ class Context {
   /**
    * The engine verifies a certificate in a full handshake only: a resumed session brings one along
    * that may have been refused, or accepted by another server of this process (seen on Deno 2.9). So
-   * it has to be one that this server has verified, and that one of its authorities has issued, which
-   * may be others by now.
+   * it has to be one that this server has verified; once an authority is gone, one of those that are
+   * left has to have issued it, too.
    */
   #isVerified(socket: TLSSocket, certificate: X509Certificate): boolean {
     if (!socket.isSessionReused()) return socket.authorized;
@@ -199,9 +204,7 @@ class Context {
     if (Date.parse(validTo) < Date.now()) return false;
     return this.#verified.has(fingerprint256) ||
       this.#verifiedBefore.has(fingerprint256) &&
-        this.#authorities.some((authority) =>
-          certificate.checkIssued(authority) && certificate.verify(authority.publicKey)
-        );
+        this.#authorities.some(({ publicKey }) => certificate.verify(publicKey));
   }
 }
 
