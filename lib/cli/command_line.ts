@@ -18,6 +18,7 @@ import {
 } from "../child/handler.ts";
 import { isGrant, PERMISSIONS } from "../child/sandbox.ts";
 import { isNetwork } from "../net/address.ts";
+import { parseListenAddress } from "../net/listen_address.ts";
 import {
   MODULE_OPTIONS,
   type Option,
@@ -190,6 +191,8 @@ function readArgument(option: Option, text: string, args: readonly string[]): un
 /** The value that `text` stands for, or `undefined` if the option cannot have it. */
 function read({ argument, words, range }: Option, text: string): unknown {
   switch (argument) {
+    case "ADDRESS":
+      return parseListenAddress(text) && text;
     case "CIDR":
       return isNetwork(text) ? text : undefined;
     case "N":
@@ -246,6 +249,8 @@ function readAddress(text: string): CommandLine["status"] {
 function domainOf({ argument, words, range: [min, max] = [0, 0] }: Option): string {
   switch (argument) {
     case "ADDRESS":
+      return "HOST:PORT, :PORT, unix:PATH or fd:N";
+    case "HOST":
       return "an address or a host name";
     case "CIDR":
       return "a network such as 192.0.2.0/24 or 2001:db8::/32";

@@ -20,13 +20,22 @@ export interface ServerOptions {
   /** The program or module that serves every connection. */
   handler: Handler;
   /**
-   * The address or name to listen on. `::` is IPv6 and IPv4.
+   * The addresses to listen on: `127.0.0.1:9527`, `[::1]:9527`, `:9527` (all addresses, IPv4 and
+   * IPv6), `unix:/run/x.sock`, or `fd:3`, a listening socket that the program was started with. To
+   * them come those of `hostname` and `port` and of `unix`, if these are given.
+   *
+   * @default {[]}
+   */
+  listen?: readonly string[];
+  /**
+   * The address or name to listen on, with `port`. `::` is IPv6 and IPv4.
    *
    * @default {"0.0.0.0"}
    */
   hostname?: string;
   /**
-   * The TCP port, 0 to 65535; 0 takes a free one.
+   * The TCP port, 0 to 65535; 0 takes a free one. Where neither it, `hostname`, `listen` nor `unix`
+   * is given, the server listens on the defaults of the first two.
    *
    * @default {9527}
    */
@@ -46,12 +55,20 @@ export interface ServerOptions {
    */
   reusePort?: boolean;
   /**
-   * The path of a Unix socket to listen on as well. No address rule, source limit or TLS applies to
-   * it. Needs `--allow-read` and `--allow-write`.
+   * The path of a Unix socket to listen on. No address rule, source limit or TLS applies to it.
+   * Needs `--allow-read` and `--allow-write`.
    *
    * @default {undefined}
    */
   unix?: string;
+  /**
+   * Whether the kernel probes TCP clients that say nothing, and ends the connection if they do not
+   * answer. When it does is the system's setting (Linux: two hours, tcp_keepalive_time of tcp(7));
+   * Deno can only turn it on or off.
+   *
+   * @default {true}
+   */
+  keepAlive?: boolean;
   /**
    * Trusted proxies, as networks in CIDR notation. A connection from one of them has to begin with
    * a PROXY header, and counts as the client that the header names. From other addresses no header
@@ -128,6 +145,21 @@ export interface ServerOptions {
    */
   ratePerSource?: Rate;
   /**
+   * How many clients may begin to be served, of all sources together: `count` at once, and `count`
+   * more in every `periodMs` milliseconds. Those that come sooner wait in the queue; a count of 0 is
+   * no limit.
+   *
+   * @default {{"count":0,"periodMs":1000}}
+   */
+  rate?: Rate;
+  /**
+   * The networks to which the limits of a source do not apply, in CIDR notation: those behind which
+   * many clients share an address, or a monitor.
+   *
+   * @default {[]}
+   */
+  exempt?: readonly string[];
+  /**
    * The networks that may connect, in CIDR notation; an empty list admits every address.
    *
    * @default {[]}
@@ -145,6 +177,12 @@ export interface ServerOptions {
    * @default {""}
    */
   refusal?: string;
+  /**
+   * The text a client is sent when it begins to be served, before its child's output.
+   *
+   * @default {""}
+   */
+  banner?: string;
   /**
    * How long a TLS handshake or a PROXY header may take, in milliseconds; at least 1.
    *
@@ -287,6 +325,7 @@ export interface Option {
     | "CIDR"
     | "DIR"
     | "FILE"
+    | "HOST"
     | "N"
     | "NAME=VALUE"
     | "NAME[:GROUP]"
@@ -330,14 +369,23 @@ const ID: Range = [0, 2 ** 32 - 2];
 export const RATE_RANGES = { count: COUNT, periodMs: LIMIT } as const;
 
 const LISTENING = {
+  listen: {
+    name: "listen",
+    argument: "ADDRESS",
+    default: [],
+    repeatable: true,
+    help:
+      "address to listen on: HOST:PORT, :PORT for all IPv4 and IPv6 addresses, unix:PATH, or fd:N for a socket of systemd's",
+  },
   hostname: {
     name: "host",
-    argument: "ADDRESS",
+    argument: "HOST",
     default: "0.0.0.0",
     help: "address or name to listen on; :: is IPv6 and IPv4",
   },
   port: {
     name: "port",
+    short: "p",
     argument: "N",
     default: 9527,
     range: [0, 65_535],
@@ -359,7 +407,12 @@ const LISTENING = {
     name: "unix",
     argument: "FILE",
     needs: ["Deno's --allow-read", "--allow-write"],
-    help: "listen on this Unix socket as well",
+    help: "listen on this Unix socket",
+  },
+  keepAlive: {
+    name: "no-keepalive",
+    default: true,
+    help: "do not have the kernel probe clients that say nothing",
   },
   acceptProxy: {
     name: "accept-proxy",
@@ -454,6 +507,20 @@ const ADMISSION = {
     help:
       "new connections of one source: N at once, and N more every SECONDS, or second; 0 is no limit",
   },
+  rate: {
+    name: "rate",
+    argument: "N[/SECONDS]",
+    default: { count: 0, periodMs: 1000 },
+    help:
+      "clients of all sources that begin to be served: N at once, and N more every SECONDS, or second; further ones wait; 0 is no limit",
+  },
+  exempt: {
+    name: "exempt",
+    argument: "CIDR",
+    default: [],
+    repeatable: true,
+    help: "do not apply the limits of a source to this network",
+  },
   allow: {
     name: "allow",
     argument: "CIDR",
@@ -473,6 +540,12 @@ const ADMISSION = {
     argument: "TEXT",
     default: "",
     help: "what a refused client is sent",
+  },
+  banner: {
+    name: "banner",
+    argument: "TEXT",
+    default: "",
+    help: "what a client is sent first when it is served",
   },
 } as const satisfies Table;
 

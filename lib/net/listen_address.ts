@@ -1,0 +1,60 @@
+/**
+ * Addresses to listen on, as text: what `--listen` takes.
+ *
+ * @module
+ */
+
+import { formatSocketAddress } from "./address.ts";
+
+/** An address to listen on. */
+export type ListenAddress =
+  | {
+    readonly transport: "tcp";
+    /** An address or a name; empty for all addresses of the machine, IPv4 and IPv6. */
+    readonly hostname: string;
+    /** 0 takes a free one. */
+    readonly port: number;
+  }
+  | { readonly transport: "unix"; readonly path: string }
+  | {
+    /** A listening socket that the program was started with, such as systemd's. */
+    readonly transport: "fd";
+    /** Its number, or its name in `LISTEN_FDNAMES` (sd_listen_fds(3)). */
+    readonly fd: number | string;
+  };
+
+/**
+ * Parses `127.0.0.1:9527`, `[::1]:9527`, `localhost:9527`, `:9527`, `unix:/run/x.sock`, `fd:3` or
+ * `fd:name`; `undefined` if `text` is none of these.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseListenAddress } from "./listen_address.ts";
+ *
+ * const address = { transport: "tcp", hostname: "::1", port: 9527 } as const;
+ * assertEquals(parseListenAddress("[::1]:9527"), address);
+ * ```
+ */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const [, path] = /^unix:(.+)$/s.exec(text) ?? [];
+  if (path !== undefined) return { transport: "unix", path };
+  const [, fd] = /^fd:([\w.@-]+)$/.exec(text) ?? [];
+  if (fd !== undefined) return { transport: "fd", fd: /^\d+$/.test(fd) ? Number(fd) : fd };
+  const [, ipv6, other = "", digits] = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (digits === undefined || port > 65_535) return undefined;
+  return { transport: "tcp", hostname: ipv6 ?? other, port };
+}
+
+/** The text that {@linkcode parseListenAddress} reads as this address. */
+export function formatListenAddress(address: ListenAddress): string {
+  switch (address.transport) {
+    case "tcp":
+      return formatSocketAddress(address);
+    case "unix":
+      return `unix:${address.path}`;
+    case "fd":
+      return `fd:${address.fd}`;
+  }
+}
