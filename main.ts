@@ -6,13 +6,13 @@
 
 import config from "./deno.json" with { type: "json" };
 import { formatSocketAddress } from "./lib/net/address.ts";
-import { HandlerError } from "./lib/child/handler.ts";
 import { ListenError } from "./lib/net/listener.ts";
 import { LineWriter } from "./lib/base/line_writer.ts";
+import { messageOf } from "./lib/base/message_of.ts";
 import { configureLog, flushLog, log } from "./lib/base/log.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
-import { Server } from "./lib/server/server.ts";
-import { nonZero } from "./lib/server/server_status.ts";
+import { ServicesError } from "./lib/server/acceptors.ts";
+import { Services } from "./lib/server/services.ts";
 import { resolveSettings } from "./lib/server/settings.ts";
 import type { StatusListener } from "./lib/status/listener.ts";
 
@@ -29,8 +29,12 @@ const format = (line: string) => `${line}\n`;
 const stdout = new LineWriter({ sink: Deno.stdout, format });
 const stderr = new LineWriter({ sink: Deno.stderr, format });
 
-/** Why the server cannot start, in one line that says what to do. */
-class StartError extends Error {}
+/** Why the server cannot start; each problem is one line that says what to do. */
+class StartError extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(problems.join("\n"));
+  }
+}
 
 /** Serves until signals end it; resolves to the exit code. */
 async function main(args: readonly string[]): Promise<number> {
@@ -51,43 +55,51 @@ async function main(args: readonly string[]): Promise<number> {
     log.error("internal error", { stack: event.reason?.stack ?? String(event.reason) });
   });
 
-  // Signals may come before there is a server, and must not be the end of it.
-  let server: Server | undefined;
+  // Signals may come before anything is served, and must not be the end of it.
+  let services: Services | undefined;
   const stopping = new AbortController();
   let killedBy: number | undefined;
   for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
     Deno.addSignalListener(signal as Deno.Signal, () => {
       if (stopping.signal.aborted) {
         killedBy = 128 + number;
-        server?.kill();
+        services?.kill();
         setTimeout(() => exit(killedBy!), EXIT_FLUSH_MS); // a process may be beyond killing
       } else stopping.abort();
     });
   }
   if (Deno.build.os !== "windows") {
-    Deno.addSignalListener("SIGHUP", () => server?.reload());
+    Deno.addSignalListener("SIGHUP", () => services?.reload());
     // On SIGUSR1 Deno also opens its inspector (since 2.9.2), hence the second signal.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
-      Deno.addSignalListener(signal, () => server && logStatus(server));
+      Deno.addSignalListener(signal, () => services && logStatus(services));
     }
   }
 
   requirePermissions(commandLine);
   const status = await startStatus(commandLine);
   try {
-    const { signal } = stopping;
-    const observer = status?.observer;
-    server = await orStartError(() =>
-      Server.listen(commandLine.server, { signal, ...(observer && { observer }) })
+    const wanted = {
+      services: new Map([["", resolveSettings(commandLine.server)]]),
+      maxChildren: 0,
+    };
+    services = await orStartError(() =>
+      Services.start(wanted, {
+        signal: stopping.signal,
+        ...(status && { observerOf: () => status.observer }),
+      })
     );
   } catch (error) {
     if (stopping.signal.aborted) return killedBy ?? 0;
     throw error;
   }
-  status?.attach(server);
-  stdout.write(`spawnd listening on ${server.addresses.join(" and ")}`);
+  for (const [name, service] of services.all) {
+    status?.attach(service);
+    const what = name === "" ? "" : `${name} `;
+    stdout.write(`spawnd ${what}listening on ${service.addresses.join(" and ")}`);
+  }
   if (status) stdout.write(`spawnd status on ${status.url}`);
-  const isClean = await server.finished;
+  const isClean = await services.finished;
   return killedBy ?? (isClean ? 0 : 1);
 }
 
@@ -98,19 +110,17 @@ async function startStatus({ status }: CommandLine): Promise<StatusListener | un
   return await orStartError(() => StatusListener.listen(status));
 }
 
-/** Logs the numbers of a server on one line. */
-function logStatus(server: Server): void {
-  const { refused, ended, exits: _, killed, limits: __, ...numbers } = server.status();
-  log.info("status", { ...numbers, ...nonZero(refused), ...nonZero(ended), ...nonZero(killed) });
+/** Logs the numbers of each service on one line. */
+function logStatus({ all }: Services): void {
+  for (const [, service] of all) service.logStatus();
 }
 
 async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {
   try {
     return await start();
   } catch (error) {
-    if (error instanceof HandlerError || error instanceof ListenError) {
-      throw new StartError(error.message);
-    }
+    if (error instanceof ServicesError) throw new StartError(error.errors.map(messageOf));
+    if (error instanceof ListenError) throw new StartError([error.message]);
     throw error;
   }
 }
@@ -133,7 +143,7 @@ function requirePermissions({ server, status }: CommandLine): void {
   if (unix !== undefined) needs.push([{ name: "write", path: unix }, `writing ${unix}`]);
   for (const [permission, what] of needs) {
     if (Deno.permissions.querySync(permission).state === "granted") continue;
-    throw new StartError(`Deno does not allow ${what}: add --allow-${permission.name}`);
+    throw new StartError([`Deno does not allow ${what}: add --allow-${permission.name}`]);
   }
 }
 
@@ -153,7 +163,7 @@ if (import.meta.main) {
       stderr.write(`spawnd: ${error.message}\nTry --help for all options.`);
       code = 2;
     } else if (error instanceof StartError) {
-      stderr.write(`spawnd: ${error.message}`);
+      for (const problem of error.problems) stderr.write(`spawnd: ${problem}`);
       code = 1;
     } else throw error;
   }

@@ -30,13 +30,14 @@ export {
   HandlerError,
   moduleHandler,
 } from "./child/handler.ts";
-export type { Rate, Refusal } from "./admission/admission.ts";
+export type { Rate } from "./admission/token_bucket.ts";
+export type { Refusal } from "./admission/admission.ts";
 export { ListenError } from "./net/listener.ts";
 export type { Observer } from "./base/observer.ts";
 export type { RefusalReason } from "./admission/intake.ts";
 export { Server } from "./server/server.ts";
 export { END_REASONS, type EndReason } from "./server/end_reason.ts";
-export type { ConnectionStatus, ServerStatus } from "./server/server_status.ts";
+export type { ConnectionStatus, ServerStatus, StatusSource } from "./server/server_status.ts";
 export type { ListenOptions, ServerOptions } from "./server/options.ts";
 export type { StderrMode } from "./child/launch.ts";
 export { TLS_VERSIONS, type TlsVersion } from "./net/tls_version.ts";

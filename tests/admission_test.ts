@@ -14,11 +14,12 @@ function setUp(options: Partial<AdmissionOptions> = {}) {
     queueTimeoutMs: 1000,
     maxPerSource: 0,
     ratePerSource: { count: 0, periodMs: 1000 },
+    rate: { count: 0, periodMs: 1000 },
+    exempt: NO_NETWORKS,
     allow: NO_NETWORKS,
     deny: NO_NETWORKS,
-    clock,
     ...options,
-  });
+  }, { clock });
   const arrive = (address = "192.0.2.1") => {
     const ticket = admission.issueTicket();
     const refusal = admission.admit(ticket, address);

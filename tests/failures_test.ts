@@ -1,6 +1,7 @@
 /** Children that fail: what the log, the metrics and the status say of them. */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { log } from "../lib/base/log.ts";
 import { Failures } from "../lib/server/failures.ts";
 import { ask, connectToReset } from "./_sockets.ts";
 import { serveScript, Spawnd } from "./_spawnd.ts";
@@ -31,7 +32,7 @@ Deno.test("a child that fails and leaves something behind has failed, and was no
 
 Deno.test("the warning comes again after ten seconds, with what came meanwhile", () => {
   let now = 0;
-  const failures = new Failures({ now: () => now });
+  const failures = new Failures(log, { now: () => now });
   const warned: number[] = [];
   for (; now < 30_000; now += 1_000) if (failures.add("SIGSEGV")) warned.push(now);
   assertEquals(warned, [2_000, 12_000, 22_000]);

@@ -8,7 +8,9 @@
  *    slots and of places in the queue. The acceptor should pause while {@linkcode Admission.isFull}.
  * 2. It is admitted or refused once the client's address is known: by the address rules first, then
  *    by the limits of its source.
- * 3. It gets a slot, immediately or after a bounded wait, first come, first served.
+ * 3. It gets a slot, immediately or after a bounded wait, first come, first served. It waits for a
+ *    slot to be free, for the rate of all clients together, and for the budget that the service
+ *    shares with others.
  * 4. It is released, and with it everything it held. That may happen at any step.
  *
  * Memory is bounded too. A source without connections is forgotten after one period of its rate,
@@ -19,6 +21,8 @@
 
 import { type Networks, sourceOf } from "../net/address.ts";
 import { CLOCK, type Clock } from "../base/clock.ts";
+import { ChildBudget, type Share } from "./child_budget.ts";
+import { type Rate, TokenBucket } from "./token_bucket.ts";
 
 /**
  * Why a connection is refused:
@@ -29,14 +33,6 @@ import { CLOCK, type Clock } from "../base/clock.ts";
  * - `busy`: no slot became free in time, or the queue was full.
  */
 export type Refusal = "denied" | "source-limit" | "source-rate" | "busy";
-
-/** A rate limit: a token bucket that refills steadily. */
-export interface Rate {
-  /** The size of the bucket, and how many tokens it gains in a period; 0 is no limit. */
-  readonly count: number;
-  /** The period, in milliseconds. */
-  readonly periodMs: number;
-}
 
 /** How {@linkcode Admission} decides. */
 export interface AdmissionOptions {
@@ -50,10 +46,24 @@ export interface AdmissionOptions {
   readonly maxPerSource: number;
   /** How often one source may connect. */
   readonly ratePerSource: Rate;
+  /** How often a connection gets a slot. */
+  readonly rate: Rate;
+  /** The networks that the limits of a source do not apply to. */
+  readonly exempt: Networks;
   /** The networks that are admitted; if it is empty, every address is. */
   readonly allow: Networks;
   /** The networks that are refused, even if `allow` includes them. */
   readonly deny: Networks;
+}
+
+/** What {@linkcode Admission} needs besides. */
+export interface AdmissionContext {
+  /**
+   * The slots that this and other services share.
+   *
+   * @default {new ChildBudget()}
+   */
+  readonly budget?: ChildBudget;
   /** @default {CLOCK} */
   readonly clock?: Clock;
 }
@@ -69,10 +79,8 @@ export const MAX_SOURCES = 10_000;
 /** One source, with its connections and its token bucket. */
 interface Source {
   readonly key: string;
+  readonly bucket: TokenBucket;
   connections: number;
-  tokens: number;
-  /** When the bucket was last refilled. */
-  refilledAtMs: number;
 }
 
 /** What one connection holds, from accept to release; only {@linkcode Admission} changes it. */
@@ -84,8 +92,11 @@ export interface Ticket {
 }
 
 /** Admission control for one server: address rules, source limits, and the queue for a slot. */
-export class Admission {
-  readonly #options: Required<AdmissionOptions>;
+export class Admission implements Share {
+  readonly #clock: Clock;
+  readonly #budget: ChildBudget;
+  readonly #bucket = new TokenBucket();
+  #options: AdmissionOptions;
   /** The queue, oldest first. */
   readonly #waiting: Ticket[] = [];
   /** Sources that have connections. */
@@ -97,14 +108,34 @@ export class Admission {
   #active = 0;
   #draining = false;
   #capacityFreed: PromiseWithResolvers<void> | undefined;
+  /** Cancels the timer that waits for the rate's next token. */
+  #cancelTimer: (() => void) | undefined;
 
-  constructor(options: AdmissionOptions) {
-    this.#options = { clock: CLOCK, ...options };
+  constructor(
+    options: AdmissionOptions,
+    { budget = new ChildBudget(), clock = CLOCK }: AdmissionContext = {},
+  ) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#budget = budget;
+    budget.join(this);
+  }
+
+  /** Decides by these options from now on. What has been decided stays, and who waits, waits on. */
+  update(options: AdmissionOptions): void {
+    this.#options = options;
+    this.resume();
+    this.#freeCapacity();
   }
 
   /** How many connections have a slot. */
   get active(): number {
     return this.#active;
+  }
+
+  /** How many may have one. */
+  get maxConnections(): number {
+    return this.#options.maxConnections;
   }
 
   /** How many connections wait for a slot. */
@@ -120,13 +151,16 @@ export class Admission {
   /** Whether nothing more should be accepted, as slots and queue are taken. */
   get isFull(): boolean {
     const { maxConnections, queue } = this.#options;
-    return !this.#draining && this.#outstanding >= maxConnections + (queue || HANDSHAKE_CAPACITY);
+    if (this.#draining) return false;
+    return this.#outstanding >= maxConnections + (queue || HANDSHAKE_CAPACITY) ||
+      queue > 0 && this.#waiting.length >= queue;
   }
 
   /** Whether one more connection would be served or queued. */
   get hasCapacity(): boolean {
     const { maxConnections, queue } = this.#options;
-    return this.#active < maxConnections || this.#waiting.length < queue;
+    return this.#active < maxConnections && this.#budget.allows(this) ||
+      this.#waiting.length < queue;
   }
 
   /** Resolves when it is not full. */
@@ -148,18 +182,15 @@ export class Admission {
    * @return Why it is refused, or `undefined` if it is admitted.
    */
   admit(ticket: Ticket, hostname: string | undefined): Refusal | undefined {
-    const { allow, deny, maxPerSource, ratePerSource } = this.#options;
+    const { allow, deny, exempt, maxPerSource, ratePerSource } = this.#options;
     if (hostname === undefined) return;
     if (deny.has(hostname) || !allow.isEmpty && !allow.has(hostname)) return "denied";
-    if (maxPerSource === 0 && ratePerSource.count === 0) return;
+    if (maxPerSource === 0 && ratePerSource.count === 0 || exempt.has(hostname)) return;
     const source = this.#lookUp(sourceOf(hostname));
     if (maxPerSource > 0 && source.connections >= maxPerSource) return "source-limit";
-    if (ratePerSource.count > 0) {
-      if (source.tokens < 1) {
-        this.#store(source);
-        return "source-rate";
-      }
-      source.tokens--;
+    if (!source.bucket.take(ratePerSource, this.#clock.now())) {
+      this.#store(source);
+      return "source-rate";
     }
     source.connections++;
     this.#store(source);
@@ -172,22 +203,28 @@ export class Admission {
    * @return Whether it got one; `false` also if it was released while it waited.
    */
   requestSlot(ticket: Ticket): boolean | Promise<boolean> {
-    const { maxConnections, queue, queueTimeoutMs, clock } = this.#options;
-    if (this.#active < maxConnections) {
-      this.#active++;
-      ticket.step = "active";
-      return true;
-    }
+    const { queue, queueTimeoutMs } = this.#options;
+    if (this.#waiting.length === 0 && this.#takeSlot(ticket)) return true;
     if (this.#waiting.length >= queue) return false;
     return new Promise((resolve) => {
-      const cancelTimer = clock.after(queueTimeoutMs, () => this.#endWait(ticket));
+      const cancelTimer = this.#clock.after(queueTimeoutMs, () => this.#endWait(ticket));
       ticket.step = "waiting";
       ticket.settle = (hasSlot) => {
         cancelTimer();
         resolve(hasSlot);
       };
       this.#waiting.push(ticket);
+      this.#awaitToken();
     });
+  }
+
+  /** Gives the slots there are to those that have waited longest. */
+  resume(): void {
+    while (this.#waiting.length > 0 && this.#takeSlot(this.#waiting[0]!)) {
+      this.#waiting.shift()!.settle!(true);
+      this.#freeCapacity();
+    }
+    this.#awaitToken();
   }
 
   /** Releases everything the connection held. Idempotent. */
@@ -203,17 +240,22 @@ export class Admission {
     }
     if (step === "active") {
       this.#active--;
-      const next = this.#waiting.shift();
-      if (next) next.settle!(this.requestSlot(next) === true);
+      this.resume();
+      this.#budget.released();
     }
-    this.#capacityFreed?.resolve();
-    this.#capacityFreed = undefined;
+    this.#freeCapacity();
+  }
+
+  /** Leaves the budget, when nothing is active or waits any more. */
+  close(): void {
+    this.#cancelTimer?.();
+    this.#budget.leave(this);
   }
 
   /** From now on it is never full, so that what the kernel has completed is accepted and answered. */
   drain(): void {
     this.#draining = true;
-    this.#capacityFreed?.resolve();
+    this.#freeCapacity();
   }
 
   /** Ends every wait for a slot. */
@@ -225,22 +267,43 @@ export class Admission {
     this.#waiting.splice(this.#waiting.indexOf(ticket), 1);
     ticket.step = "pending";
     ticket.settle!(false);
+    this.#freeCapacity();
   }
 
-  /** A source with its bucket refilled up to now. */
+  #takeSlot(ticket: Ticket): boolean {
+    const { maxConnections, rate } = this.#options;
+    if (this.#active >= maxConnections || !this.#budget.allows(this)) return false;
+    if (!this.#bucket.take(rate, this.#clock.now())) return false;
+    this.#active++;
+    ticket.step = "active";
+    return true;
+  }
+
+  /** Goes on with those that wait as soon as the rate allows it. */
+  #awaitToken(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    const waitMs = this.#waiting.length === 0
+      ? 0
+      : this.#bucket.waitMs(this.#options.rate, this.#clock.now());
+    if (waitMs > 0) this.#cancelTimer = this.#clock.after(waitMs, () => this.resume());
+  }
+
+  #freeCapacity(): void {
+    this.#capacityFreed?.resolve();
+    this.#capacityFreed = undefined;
+  }
+
+  /** A source, after those have been forgotten that need not be remembered any more. */
   #lookUp(key: string): Source {
-    const { count, periodMs } = this.#options.ratePerSource;
-    const now = this.#options.clock.now();
-    for (const [oldest, { refilledAtMs }] of this.#remembered) {
-      if (refilledAtMs + periodMs > now && this.#remembered.size < MAX_SOURCES) break;
+    const now = this.#clock.now();
+    for (const [oldest, { bucket }] of this.#remembered) {
+      const isNeeded = !bucket.isFull(this.#options.ratePerSource, now);
+      if (isNeeded && this.#remembered.size < MAX_SOURCES) break;
       this.#remembered.delete(oldest);
     }
-    const source = this.#connected.get(key) ?? this.#remembered.get(key) ??
-      { key, connections: 0, tokens: count, refilledAtMs: now };
-    source.tokens += (now - source.refilledAtMs) / periodMs * count;
-    source.tokens = Math.min(source.tokens, count);
-    source.refilledAtMs = now;
-    return source;
+    return this.#connected.get(key) ?? this.#remembered.get(key) ??
+      { key, connections: 0, bucket: new TokenBucket() };
   }
 
   /** Files a source by whether it has connections, or forgets it. */

@@ -11,8 +11,9 @@
 
 import type { Networks } from "../net/address.ts";
 import { Admission, type AdmissionOptions, type Refusal, type Ticket } from "./admission.ts";
+import type { ChildBudget } from "./child_budget.ts";
 import { type Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
-import { log } from "../base/log.ts";
+import type { Logger } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import type { Tls } from "../net/tls.ts";
 
@@ -33,6 +34,13 @@ export interface IntakeOptions extends AdmissionOptions {
   readonly handshakeTimeoutMs: number;
   /** What a refused client is sent. */
   readonly refusal: string;
+}
+
+/** What {@linkcode Intake} needs besides. */
+export interface IntakeContext {
+  readonly log: Logger;
+  /** The slots that this and other services share. */
+  readonly budget: ChildBudget;
   /** Serves a connection to its end; resolves to the reason if it got no child. */
   readonly serve: (accepted: AcceptedConnection) => Promise<Refused | undefined>;
 }
@@ -50,6 +58,8 @@ export interface AcceptedConnection {
 /** A connection between accept and session. */
 interface PendingConnection extends AcceptedConnection {
   readonly ticket: Ticket;
+  /** What it does its handshake with, if it has to do one. */
+  readonly tls: Tls | undefined;
   /** Whether it could read a refusal: over TLS, not before the handshake. */
   canReceiveText: boolean;
 }
@@ -82,19 +92,25 @@ export class Intake {
     "left": 0,
   };
 
-  readonly #options: IntakeOptions;
+  readonly #context: IntakeContext;
   readonly #admission: Admission;
-  readonly #refusal: Uint8Array<ArrayBuffer>;
+  #options: IntakeOptions;
   /** Aborts each handshake in progress, with a reason. */
   readonly #handshakes = new Set<(why: string) => void>();
   /** Connections that have been refused and are not closed yet. */
   readonly #lingering = new Set<Connection>();
   #mayLinger = true;
 
-  constructor(options: IntakeOptions) {
+  constructor(options: IntakeOptions, context: IntakeContext) {
     this.#options = options;
-    this.#admission = new Admission(options);
-    this.#refusal = new TextEncoder().encode(options.refusal);
+    this.#context = context;
+    this.#admission = new Admission(options, context);
+  }
+
+  /** Handles by these options the connections that are accepted from now on. */
+  update(options: IntakeOptions): void {
+    this.#options = options;
+    this.#admission.update(options);
   }
 
   /** How many connections wait for a slot. */
@@ -115,7 +131,7 @@ export class Intake {
   /** Resolves when it is not full. Another acceptor may take the place until the caller goes on. */
   async capacity(): Promise<void> {
     const { active, waiting } = this.#admission;
-    log.warn("full: accepting again when a connection ends", { active, waiting });
+    this.#context.log.warn("full: accepting again when a connection ends", { active, waiting });
     await this.#admission.capacity();
   }
 
@@ -139,14 +155,21 @@ export class Intake {
     for (const client of this.#lingering) client.close();
   }
 
+  /** Gives up its part of what services share; nothing is active or waits any more. */
+  close(): void {
+    this.#admission.close();
+  }
+
   /** Takes a connection from accept to its end. */
   async handle(client: Connection): Promise<void> {
-    const pending = {
+    const tls = client.address === undefined ? undefined : this.#options.tls;
+    const pending: PendingConnection = {
       id: ++this.accepted,
       acceptedAtMs: performance.now(),
       ticket: this.#admission.issueTicket(),
       client,
-      canReceiveText: this.#options.tls === undefined || client.address === undefined,
+      tls,
+      canReceiveText: tls === undefined,
     };
     let refused: Refused | undefined;
     try {
@@ -160,15 +183,14 @@ export class Intake {
 
   /** Admits a connection and has it served, or says why not. */
   async #admit(pending: PendingConnection): Promise<Refused | undefined> {
-    const { client, ticket } = pending;
-    const { acceptProxy, tls, serve } = this.#options;
-    if (acceptProxy.has(client.address ?? "")) {
+    const { client, ticket, tls } = pending;
+    if (this.#options.acceptProxy.has(client.address ?? "")) {
       const refused = await this.#shakeHands(client, () => client.readProxyHeader());
       if (refused) return refused;
     }
     const reason = this.#admission.admit(ticket, client.address);
     if (reason) return { reason };
-    if (tls && !pending.canReceiveText) {
+    if (tls) {
       const refused = await this.#shakeHands(client, async () => {
         pending.client = await tls.handshake(client);
         pending.canReceiveText = true;
@@ -180,7 +202,7 @@ export class Intake {
       const reason = await this.#waitForSlot(pending, slot);
       if (reason) return { reason };
     }
-    return await serve(pending);
+    return await this.#context.serve(pending);
   }
 
   /**
@@ -216,7 +238,7 @@ export class Intake {
     slot: false | Promise<boolean>,
   ): Promise<"busy" | "left" | undefined> {
     if (slot === false) return "busy";
-    log.info("waiting", { id, client: client.name });
+    this.#context.log.info("waiting", { id, client: client.name });
     let hasLeft = false;
     const leave = () => {
       if (ticket.step !== "waiting") return;
@@ -234,6 +256,7 @@ export class Intake {
     { id, client, canReceiveText }: PendingConnection,
     { reason, error }: Refused,
   ): Promise<void> {
+    const { log } = this.#context;
     const facts = { id, client: client.name, error };
     if (reason === "failed") {
       this.failed++;
@@ -248,7 +271,7 @@ export class Intake {
     const isSilent = reason === "left" || reason === "handshake" || !canReceiveText;
     if (isSilent && !hasAlert || !mayLinger) return client.close();
     this.#lingering.add(client);
-    await client.closeAfter(isSilent ? NO_TEXT : this.#refusal);
+    await client.closeAfter(isSilent ? NO_TEXT : new TextEncoder().encode(this.#options.refusal));
     this.#lingering.delete(client);
   }
 }

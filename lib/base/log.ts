@@ -19,6 +19,7 @@ import {
   getLogger,
   getTextFormatter,
   getThrottlingFilter,
+  lazy,
   type Logger,
   type LogRecord,
   type Sink,
@@ -26,8 +27,15 @@ import {
 import { LineWriter } from "./line_writer.ts";
 import { quote } from "./quote.ts";
 
+export type { Logger } from "@logtape/logtape";
+
 /** The logger of every spawnd module. The message names the event, the properties are its facts. */
 export const log: Logger = getLogger("spawnd");
+
+/** A logger that adds which service an event is about, where there is more than one. */
+export function logOf(service: () => string | undefined): Logger {
+  return log.with({ service: lazy(service) });
+}
 
 /** The log levels, from the most to the least verbose. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { log } from "../base/log.ts";
+import type { Logger } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import type { Observer } from "../base/observer.ts";
 import type { ClientFacts } from "../net/client_facts.ts";
@@ -22,7 +22,7 @@ import { StartGate } from "./start_gate.ts";
 import type { StopSignal } from "./stop_ladder.ts";
 import { Worker } from "./worker.ts";
 
-/** Options for {@linkcode Children}. */
+/** How children are kept and stopped, and how they are started. */
 export interface ChildrenOptions extends LaunchOptions {
   /** How many children to keep warm. */
   readonly warm: number;
@@ -30,6 +30,11 @@ export interface ChildrenOptions extends LaunchOptions {
   readonly stopSignal: StopSignal;
   /** How long each step of the stop ladder waits for a warm child, in milliseconds. */
   readonly killTimeoutMs: number;
+}
+
+/** What {@linkcode Children} needs besides. */
+export interface ChildrenContext {
+  readonly log: Logger;
   readonly observer: Observer;
 }
 
@@ -50,6 +55,22 @@ const CANNOT_RUN = 126;
 const NOT_FOUND = 127;
 const RECHECK_INTERVAL_MS = 1_000;
 
+/**
+ * Checks that a child can be started, and finds out what its start takes, and what of it deserves a
+ * warning.
+ *
+ * @param signal Ends the check.
+ * @throws {HandlerError} It cannot.
+ */
+export async function checkChildren(
+  options: LaunchOptions,
+  signal?: AbortSignal,
+): Promise<{ launch: Launch; warnings: string[] }> {
+  const { launch, surroundings, warnings } = await prepareLaunch(options, signal);
+  await checkHandler(options.handler, surroundings, signal);
+  return { launch, warnings };
+}
+
 /** All child processes of a server. */
 export class Children {
   /** Children started. */
@@ -61,23 +82,28 @@ export class Children {
   /** Children that have ended, by exit code or signal. */
   readonly exits: Record<string, number> = {};
 
-  readonly #options: ChildrenOptions;
-  /** How they are started; known once they have been checked. */
-  #launch: Launch | undefined;
+  readonly #context: ChildrenContext;
   readonly #running = new Set<Worker>();
-  #advice = new GrantAdvice();
+  #options: ChildrenOptions;
+  #launch: Launch;
+  #advice: GrantAdvice;
   #failedAtMs = -Infinity;
   #recheckedAtMs = -Infinity;
   readonly #gate = new StartGate();
   readonly #pool: Pool<Worker>;
 
-  constructor(options: ChildrenOptions) {
+  /** @param launch How they are started, as {@linkcode checkChildren} has found it. */
+  constructor(options: ChildrenOptions, launch: Launch, context: ChildrenContext) {
     const { warm: size, killTimeoutMs, stopSignal } = options;
     this.#options = options;
+    this.#launch = launch;
+    this.#context = context;
+    this.#advice = new GrantAdvice(context.log);
     this.killed = { [stopSignal]: 0, SIGKILL: 0 };
     this.#pool = new Pool({
       size,
       killTimeoutMs,
+      log: context.log,
       mayStart: () => this.#gate.isIdle,
       spawn: () => this.#gate.startNow(() => this.#spawn(UNSET_VARIABLES), true),
     });
@@ -91,19 +117,6 @@ export class Children {
   /** How many children are warm. */
   get warm(): number {
     return this.#pool.warm;
-  }
-
-  /**
-   * Checks that a child can be started, and prepares what its start needs.
-   *
-   * @param signal Ends the check.
-   * @throws {HandlerError} It cannot.
-   */
-  async check(signal?: AbortSignal): Promise<void> {
-    const { launch, surroundings, warnings } = await prepareLaunch(this.#options, signal);
-    await checkHandler(this.#options.handler, surroundings, signal);
-    if (this.#launch === undefined) { for (const warning of warnings) log.warn(warning); }
-    this.#launch = launch;
   }
 
   /**
@@ -145,10 +158,16 @@ export class Children {
     return this.#gate.startNow(() => this.#spawn(ucspiVariables(client)));
   }
 
-  /** Replaces the warm children by new ones, which run the program as it is now. */
-  refresh(): void {
-    this.#advice = new GrantAdvice();
-    this.#pool.refresh();
+  /**
+   * From now on children are started in this way. The warm ones are replaced, by children that run
+   * the program as it is now.
+   */
+  update(options: ChildrenOptions, launch: Launch): void {
+    this.#options = options;
+    this.#launch = launch;
+    this.#advice = new GrantAdvice(this.#context.log);
+    this.killed[options.stopSignal] ??= 0;
+    this.#pool.refresh({ size: options.warm, killTimeoutMs: options.killTimeoutMs });
   }
 
   /**
@@ -166,12 +185,14 @@ export class Children {
   }
 
   #spawn(env: Readonly<Record<string, string>>): Worker {
-    const { handler, stderr, stopSignal, observer } = this.#options;
+    const { handler, stderr, stopSignal } = this.#options;
+    const { log, observer } = this.#context;
     const isRead = handler.isSandboxed && (stderr === "log" || this.#advice.takeWatch());
     const beganAtMs = performance.now();
     let worker: Worker;
     try {
-      worker = new Worker(this.#launch!, {
+      worker = new Worker(this.#launch, {
+        log,
         stderr,
         onStderr: isRead ? (line) => this.#advice.read(line) : undefined,
         stopSignal,
@@ -204,10 +225,10 @@ export class Children {
     if (now - this.#recheckedAtMs < RECHECK_INTERVAL_MS) return;
     this.#recheckedAtMs = now;
     try {
-      await this.check();
+      await checkChildren(this.#options);
     } catch (error) {
       this.#failedAtMs = performance.now();
-      log.warn("children cannot be started", { error: messageOf(error) });
+      this.#context.log.warn("children cannot be started", { error: messageOf(error) });
     }
   }
 }

@@ -8,16 +8,21 @@
  * @module
  */
 
-import { log } from "../base/log.ts";
+import type { Logger } from "../base/log.ts";
 import { advisedGrant } from "./sandbox.ts";
 
 const MAX_WATCHED = 3;
 
 /** The advice for the children of one handler. */
 export class GrantAdvice {
+  readonly #log: Logger;
   readonly #given = new Set<string>();
   #watched = 0;
   #isDue = false;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
 
   /** Notes that a child has failed. */
   childFailed(): void {
@@ -37,6 +42,6 @@ export class GrantAdvice {
     const grant = advisedGrant(line);
     if (grant === undefined || this.#given.has(grant) || this.#given.size === MAX_WATCHED) return;
     this.#given.add(grant);
-    log.warn("the module lacks a permission", { remedy: `--grant ${grant}` });
+    this.#log.warn("the module lacks a permission", { remedy: `--grant ${grant}` });
   }
 }

@@ -22,7 +22,7 @@
  */
 
 import { CLOCK, type Clock } from "../base/clock.ts";
-import { log } from "../base/log.ts";
+import { log, type Logger } from "../base/log.ts";
 import type { Exit } from "./worker.ts";
 
 /** What the pool needs of a worker. */
@@ -53,6 +53,8 @@ export interface PoolOptions<W extends Poolable> {
   readonly killTimeoutMs: number;
   /** @default {CLOCK} */
   readonly clock?: Clock;
+  /** @default {log} */
+  readonly log?: Logger;
 }
 
 const QUIET_MS = 3;
@@ -67,7 +69,7 @@ const EARLY_EXIT_MS = 10_000;
 
 /** Idle workers, oldest first. */
 export class Pool<W extends Poolable> {
-  readonly #options: Required<PoolOptions<W>>;
+  #options: Required<PoolOptions<W>>;
   readonly #idle: W[] = [];
   /** The stops in progress of workers that never had a client. */
   readonly #retiring = new Set<Promise<void>>();
@@ -83,7 +85,7 @@ export class Pool<W extends Poolable> {
   #cancelRefill: (() => void) | undefined;
 
   constructor(options: PoolOptions<W>) {
-    this.#options = { clock: CLOCK, mayStart: () => true, ...options };
+    this.#options = { clock: CLOCK, log, mayStart: () => true, ...options };
   }
 
   /** How many workers are idle. */
@@ -116,8 +118,9 @@ export class Pool<W extends Poolable> {
     return worker;
   }
 
-  /** Replaces the idle workers by new ones, which run the program as it is now. */
-  refresh(): void {
+  /** Replaces the idle workers by new ones, perhaps by more or fewer. */
+  refresh(options: Partial<Pick<PoolOptions<W>, "size" | "killTimeoutMs">> = {}): void {
+    this.#options = { ...this.#options, ...options };
     this.#cold = this.#closed;
     this.#failures = 0;
     this.#retireAll();
@@ -199,15 +202,18 @@ export class Pool<W extends Poolable> {
   #fail(reason: string): void {
     this.#failedAtMs = this.#options.clock.now();
     if (this.#failures++ > 0) return;
-    log.warn("warm children fail at start: further starts are delayed, longer each time", {
-      reason,
-    });
+    this.#options.log.warn(
+      "warm children fail at start: further starts are delayed, longer each time",
+      {
+        reason,
+      },
+    );
   }
 
   #disableWarm(): void {
     this.#cold = true;
     this.#retireAll();
-    log.warn(
+    this.#options.log.warn(
       "the handler exits without waiting for its client: it starts cold from now on, as with --warm 0",
     );
   }

@@ -8,7 +8,7 @@
  */
 
 import { lines } from "../base/lines.ts";
-import { log } from "../base/log.ts";
+import type { Logger } from "../base/log.ts";
 import { type Endpoint, MIN_BUFFER_BYTES } from "../base/relay.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import type { Launch, StderrMode } from "./launch.ts";
@@ -17,6 +17,7 @@ import { stopByLadder, stopRemains, type StopSignal } from "./stop_ladder.ts";
 
 /** Options for {@linkcode Worker}. */
 export interface WorkerOptions {
+  readonly log: Logger;
   /** Where its stderr goes. */
   readonly stderr: StderrMode;
   /** Is told each line of its stderr; one that is inherited then takes the way through here. */
@@ -68,6 +69,7 @@ export class Worker implements Endpoint {
   connectionId: number | undefined;
 
   readonly #launch: Launch;
+  readonly #log: Logger;
   readonly #stopSignal: StopSignal;
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
@@ -84,9 +86,10 @@ export class Worker implements Endpoint {
    * executable (`PermissionDenied`), no process or descriptor is left (`code` is `EAGAIN` or
    * `EMFILE`), or the server may not start it as that user (`PermissionDenied`).
    */
-  constructor(launch: Launch, { stderr, onStderr, stopSignal, env }: WorkerOptions) {
+  constructor(launch: Launch, { log, stderr, onStderr, stopSignal, env }: WorkerOptions) {
     const isRead = stderr === "log" || stderr === "inherit" && onStderr !== undefined;
     this.#launch = launch;
+    this.#log = log;
     this.#stopSignal = stopSignal;
     this.#child = new Deno.Command(launch.command, {
       ...launch.options,
@@ -105,7 +108,7 @@ export class Worker implements Endpoint {
     this.ended = this.#end();
     if (isRead) {
       const stop = new AbortController();
-      const write = stderr === "log" ? (line: string) => this.#log(line) : writeLine;
+      const write = stderr === "log" ? (line: string) => this.#logLine(line) : writeLine;
       this.#stderr = { stop, read: this.#readStderr(stop.signal, write, onStderr) };
     }
   }
@@ -209,8 +212,8 @@ export class Worker implements Endpoint {
     this.hasEnded = true;
   }
 
-  #log(line: string): void {
-    log.info("stderr", { id: this.connectionId, pid: this.pid, line });
+  #logLine(line: string): void {
+    this.#log.info("stderr", { id: this.connectionId, pid: this.pid, line });
   }
 
   async #readStderr(

@@ -9,6 +9,7 @@
  */
 
 import { formatSocketAddress } from "./address.ts";
+import type { ListenAddress } from "./listen_address.ts";
 import { Connection } from "./connection.ts";
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
@@ -79,6 +80,18 @@ export class Listener {
     this.#file = file;
     this.addr = socket.addr as Deno.NetAddr | Deno.UnixAddr;
     this.name = "path" in this.addr ? `unix:${this.addr.path}` : formatSocketAddress(this.addr);
+  }
+
+  /** Stop-gap. */
+  static async open(
+    address: ListenAddress,
+    options: { backlog: number; reusePort: boolean; keepAlive: boolean },
+  ): Promise<Listener> {
+    if (address.transport === "tcp") {
+      return Listener.tcp({ ...options, hostname: address.hostname || "::", port: address.port });
+    }
+    if (address.transport === "unix") return await Listener.unix(address.path);
+    throw new ListenError("fd", "not yet");
   }
 
   /**

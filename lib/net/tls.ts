@@ -51,26 +51,16 @@ const MAX_SUBJECT = 4_096;
 
 /** The TLS side of a server: its certificates and keys, and the handshake with clients. */
 export class Tls {
-  readonly #options: TlsOptions;
-  #context: Context;
+  readonly #context: Context;
 
   /**
    * Reads the files. Needs `--allow-read` for them.
    *
+   * @param old What this one takes the place of: the sessions of its clients can be resumed.
    * @throws A file cannot be read or is not valid, or a key does not belong to its certificate.
    */
-  constructor(options: TlsOptions) {
-    this.#options = options;
-    this.#context = new Context(options);
-  }
-
-  /**
-   * Reads the files again; new clients get the new certificates.
-   *
-   * @throws As the constructor; the old certificates stay in use.
-   */
-  reload(): void {
-    this.#context = new Context(this.#options, this.#context);
+  constructor(options: TlsOptions, old?: Tls) {
+    this.#context = new Context(options, old && old.#context);
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 
 import { CLOCK, type Clock } from "../base/clock.ts";
-import { log } from "../base/log.ts";
+import { log, type Logger } from "../base/log.ts";
 
 /** How many children in a row fail before a warning. */
 const MIN_FAILURES = 3;
@@ -15,12 +15,14 @@ const WARNING_INTERVAL_MS = 10_000;
 /** Children that failed in a row. */
 export class Failures {
   readonly #clock: Pick<Clock, "now">;
+  readonly #log: Logger;
   /** How often each exit code or signal occurred. */
   readonly #exits = new Map<string, number>();
   #count = 0;
   #warnedAtMs = -Infinity;
 
-  constructor(clock: Pick<Clock, "now"> = CLOCK) {
+  constructor(logger: Logger = log, clock: Pick<Clock, "now"> = CLOCK) {
+    this.#log = logger;
     this.#clock = clock;
   }
 
@@ -44,7 +46,7 @@ export class Failures {
     }
     this.#warnedAtMs = now;
     const exits = [...this.#exits].map(([exit, count]) => `${exit}:${count}`).join();
-    log.warn("every client's child fails", { count: this.#count, exits });
+    this.#log.warn("every client's child fails", { count: this.#count, exits });
     return true;
   }
 }

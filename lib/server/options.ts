@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Rate } from "../admission/admission.ts";
+import type { Rate } from "../admission/token_bucket.ts";
 import type { Observer } from "../base/observer.ts";
 import type { Handler } from "../child/handler.ts";
 import { STOP_SIGNALS, type StopSignal } from "../child/stop_ladder.ts";

@@ -64,6 +64,22 @@ export interface ConnectionStatus {
   readonly bytesOut: number;
 }
 
+/** What tells the status of a service. */
+export interface StatusSource {
+  /** Where it listens. */
+  readonly addresses: readonly string[];
+  /** The handler's name. */
+  readonly handler: string;
+  /** Whether it is shutting down or has shut down. */
+  readonly isDraining: boolean;
+  /** Whether a client that connects now would be served or queued. */
+  readonly isReady: boolean;
+  /** Its numbers now. */
+  status(): ServerStatus;
+  /** The connections being served, oldest first. */
+  connections(): ConnectionStatus[];
+}
+
 /** The counts above 0: most reasons never occur, and a log line should be short. */
 export function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));

@@ -10,12 +10,12 @@
  */
 
 import { type Connection, LINGER_MS } from "../net/connection.ts";
-import { log } from "../base/log.ts";
+import type { Logger } from "../base/log.ts";
 import type { Observer } from "../base/observer.ts";
 import { discard, type Endpoint, Flow, pump } from "../base/relay.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { Handover } from "../child/handover.ts";
-import type { Worker } from "../child/worker.ts";
+import type { Exit, Worker } from "../child/worker.ts";
 import {
   deadlineOf,
   lastActivityMs,
@@ -46,9 +46,12 @@ export interface SessionOptions {
   readonly replace: () => Worker;
   /** What the child reads before the client's bytes. */
   readonly preamble?: Uint8Array<ArrayBuffer> | undefined;
+  /** What the client is sent before the child's output. */
+  readonly banner?: Uint8Array<ArrayBuffer> | undefined;
   readonly timeouts: SessionTimeouts;
   /** When the client was accepted, on the clock of `performance.now()`, in milliseconds. */
   readonly acceptedAtMs: number;
+  readonly log: Logger;
   readonly observer: Observer;
 }
 
@@ -117,6 +120,11 @@ export class Session {
     this.#decided.resolve();
   }
 
+  /** How its child ended; `null` while it runs. */
+  get exit(): Exit | null {
+    return this.#worker.exit;
+  }
+
   /** How its child ended, where nobody stopped it and its client did not leave. */
   get childExit(): number | string | undefined {
     const { exit, wasStopped } = this.#worker;
@@ -147,7 +155,7 @@ export class Session {
 
   /** Serves the client. Resolves when the child has been reaped and the socket and pipes are closed. */
   async run(): Promise<void> {
-    const { id, client, warm, observer, timeouts: { killTimeoutMs } } = this.#options;
+    const { id, client, warm, log, observer, timeouts: { killTimeoutMs } } = this.#options;
     const child = warm ? new Handover(this.#worker, (dead) => this.#replace(dead)) : this.#worker;
 
     const input = this.#relayInput(child);
@@ -206,7 +214,7 @@ export class Session {
 
   /** Another worker in place of a warm one that was dead when it was handed over, if there is one. */
   #replace(dead: Worker): Worker | undefined {
-    const { id, replace } = this.#options;
+    const { id, log, replace } = this.#options;
     if (this.#reason !== undefined) return undefined;
     try {
       this.#worker = this.#attach(replace());
@@ -243,7 +251,9 @@ export class Session {
 
   /** Child to client. */
   async #relayOutput(child: Endpoint): Promise<void> {
-    const end = await pump(child, this.#options.client, this.outbound);
+    const { client, banner } = this.#options;
+    if (banner) await client.write(banner).catch(() => {}); // the pump will fail too
+    const end = await pump(child, client, this.outbound);
     this.#outputEnd = this.#inputEnded ? "client-closed" : "child-closed";
     if (end === "sink-failed") return this.#clientFailed(this.outbound.error);
     this.#checkEnd();
@@ -257,7 +267,7 @@ export class Session {
 
   /** The client has gone; the error goes to the log at debug level. */
   #clientFailed(error: unknown): void {
-    const { id } = this.#options;
+    const { id, log } = this.#options;
     if (this.#reason === undefined) log.debug("lost", { id, error: String(error) });
     this.stop("client-reset");
   }

@@ -6,8 +6,10 @@
  */
 
 import type { AcceptedConnection, Refused } from "../admission/intake.ts";
+import type { Logger } from "../base/log.ts";
 import type { Observer } from "../base/observer.ts";
 import type { Children, Taken } from "../child/children.ts";
+import type { Exit } from "../child/worker.ts";
 import { type Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
 import { formatProxyHeader } from "../net/proxy_protocol.ts";
 import type { SessionTimeouts } from "./deadline.ts";
@@ -16,12 +18,18 @@ import { END_REASONS, type EndReason } from "./end_reason.ts";
 import type { ConnectionStatus } from "./server_status.ts";
 import { Session } from "./session.ts";
 
-/** What all sessions of a server have in common. */
-export interface SessionsOptions {
-  readonly children: Children;
-  readonly timeouts: SessionTimeouts;
+/** How sessions go. */
+export interface SessionsOptions extends SessionTimeouts {
   /** The version of the PROXY header that children read first; 0 sends none. */
   readonly sendProxy: number;
+  /** What a client is sent first. */
+  readonly banner: string;
+}
+
+/** What {@linkcode Sessions} needs besides. */
+export interface SessionsContext {
+  readonly children: Children;
+  readonly log: Logger;
   readonly observer: Observer;
 }
 
@@ -31,18 +39,28 @@ export class Sessions {
   cut = 0;
   /** How many have ended, by reason. */
   readonly ended: Record<EndReason, number>;
-  readonly #options: SessionsOptions;
+  /** How the child of the last one to end did. */
+  lastExit: Exit | undefined;
+  readonly #context: SessionsContext;
+  #options: SessionsOptions;
   readonly #active = new Set<Session>();
   /** The clients whose children may not start yet. */
   readonly #waiting = new Set<AbortController>();
   readonly #endedBytes = { in: 0, out: 0 };
-  readonly #failures = new Failures();
+  readonly #failures: Failures;
   #probing: ReturnType<typeof setInterval> | undefined;
 
-  constructor(options: SessionsOptions) {
+  constructor(options: SessionsOptions, context: SessionsContext) {
     this.#options = options;
+    this.#context = context;
+    this.#failures = new Failures(context.log);
     const none = END_REASONS.map((reason) => [reason, 0]);
     this.ended = Object.fromEntries(none) as Record<EndReason, number>;
+  }
+
+  /** Sessions that begin from now on go by these options. */
+  update(options: SessionsOptions): void {
+    this.#options = options;
   }
 
   /** How many connections are being served, or wait for the start of their child. */
@@ -67,7 +85,9 @@ export class Sessions {
 
   /** Serves a connection to its end; resolves to the reason if it got no child. */
   async serve({ id, client, acceptedAtMs }: AcceptedConnection): Promise<Refused | undefined> {
-    const { children, sendProxy, timeouts, observer } = this.#options;
+    const { children, log, observer } = this.#context;
+    const options = this.#options;
+    const { sendProxy, banner } = options;
     const wait = new AbortController();
     let taken;
     try {
@@ -80,11 +100,13 @@ export class Sessions {
       ...taken,
       replace: () => children.replace(client.facts),
       preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.facts),
+      banner: banner === "" ? undefined : new TextEncoder().encode(banner),
       id,
       client,
       acceptedAtMs,
+      log,
       observer,
-      timeouts,
+      timeouts: options,
     });
     if (this.#active.size === 0) {
       this.#probing = setInterval(() => this.#probe(), PROBE_INTERVAL_MS);
@@ -95,6 +117,7 @@ export class Sessions {
     if (this.#active.size === 0) clearInterval(this.#probing);
     if (session.wasCut) this.cut++;
     this.ended[session.reason!]++;
+    this.lastExit = session.exit ?? undefined;
     if (session.childExit !== undefined) this.#failures.add(session.childExit);
     this.#endedBytes.in += session.inbound.bytes;
     this.#endedBytes.out += session.outbound.bytes;

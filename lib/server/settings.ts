@@ -4,12 +4,13 @@
  * @module
  */
 
+import { formatListenAddress, parseListenAddress } from "../net/listen_address.ts";
 import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } from "./options.ts";
 
 /** Options that stay absent where they are not given. */
 type Optional = "unix" | "cwd" | "user" | "uid" | "gid";
 
-/** The options with their defaults filled in. */
+/** The options with their defaults filled in; `listen` has all addresses. */
 export type Settings = Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
 
 /**
@@ -44,10 +45,37 @@ export function resolveSettings(options: ServerOptions): Settings {
       `Cannot listen as every cert has a key: there are ${cert.length} and ${key.length}`,
     );
   }
-  const { count, periodMs } = settings.ratePerSource as Settings["ratePerSource"];
-  requireInRange("ratePerSource.count", count, RATE_RANGES.count);
-  requireInRange("ratePerSource.periodMs", periodMs, RATE_RANGES.periodMs);
-  return settings as unknown as Settings;
+  for (const name of ["rate", "ratePerSource"] as const) {
+    const { count, periodMs } = settings[name] as Settings["rate"];
+    requireInRange(`${name}.count`, count, RATE_RANGES.count);
+    requireInRange(`${name}.periodMs`, periodMs, RATE_RANGES.periodMs);
+  }
+  return { ...settings as unknown as Settings, listen: addressesOf(options) };
+}
+
+/**
+ * All addresses that a server with these options listens on.
+ *
+ * @throws {RangeError} One of them is none.
+ */
+export function addressesOf({ listen = [], hostname, port, unix }: ServerOptions): string[] {
+  const isShort = hostname !== undefined || port !== undefined ||
+    listen.length === 0 && unix === undefined;
+  const tcp = {
+    transport: "tcp",
+    hostname: hostname ?? OPTIONS.hostname.default,
+    port: port ?? OPTIONS.port.default,
+  } as const;
+  const texts = [
+    ...listen,
+    ...(isShort ? [formatListenAddress(tcp)] : []),
+    ...(unix === undefined ? [] : [`unix:${unix}`]),
+  ];
+  for (const text of texts) {
+    if (parseListenAddress(text)) continue;
+    throw new RangeError(`Cannot listen on ${JSON.stringify(text)}: it is not an address`);
+  }
+  return texts;
 }
 
 /** Whether an option has a value; an empty list is none. */

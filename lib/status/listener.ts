@@ -32,8 +32,7 @@ import { Listener } from "../net/listener.ts";
 import { type HttpRequest, type HttpResponse, HttpServer, MAX_CONNECTIONS } from "./http.ts";
 import { Metrics } from "./metrics.ts";
 import type { Observer } from "../base/observer.ts";
-import type { Server } from "../server/server.ts";
-import type { ConnectionStatus, ServerStatus } from "../server/server_status.ts";
+import type { ConnectionStatus, ServerStatus, StatusSource } from "../server/server_status.ts";
 import { CONTENT_SECURITY_POLICY, PAGE } from "./page.ts";
 
 export type { HistoryValues } from "./history.ts";
@@ -70,7 +69,7 @@ export class StatusListener implements AsyncDisposable {
   readonly #metrics = new Metrics();
   readonly #history = new History();
   #sampling: ReturnType<typeof setInterval> | undefined;
-  #server: Server | undefined;
+  #server: StatusSource | undefined;
   #startedAtMs = 0;
 
   private constructor(options: { hostname: string; port: number }) {
@@ -102,7 +101,7 @@ export class StatusListener implements AsyncDisposable {
   }
 
   /** Shows this server from now on; it was started with {@linkcode StatusListener.observer}. */
-  attach(server: Server): void {
+  attach(server: StatusSource): void {
     this.#server = server;
     this.#startedAtMs = performance.now();
     this.#metrics.attach(server);
@@ -147,7 +146,7 @@ export class StatusListener implements AsyncDisposable {
     return reply("starting\n", "text/plain", 503);
   }
 
-  #status(server: Server): Status {
+  #status(server: StatusSource): Status {
     return {
       addresses: server.addresses,
       handler: server.handler,

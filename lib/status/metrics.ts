@@ -9,8 +9,7 @@
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Observer } from "../base/observer.ts";
-import type { Server } from "../server/server.ts";
-import type { ServerStatus } from "../server/server_status.ts";
+import type { ServerStatus, StatusSource } from "../server/server_status.ts";
 
 /** Counters. */
 const COUNTERS: Readonly<Record<string, [help: string, value: (status: ServerStatus) => number]>> =
@@ -93,7 +92,7 @@ export class Metrics implements Observer {
   }
 
   /** Adds the numbers of this server. */
-  attach(server: Server): void {
+  attach(server: StatusSource): void {
     const registers = [this.#registry];
     for (const [name, [help, value]] of Object.entries(COUNTERS)) {
       const collect = function (this: Counter) {

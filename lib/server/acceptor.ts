@@ -1,0 +1,67 @@
+/**
+ * The acceptor: takes clients from one listener, one after the other, and passes them to the server
+ * that the listener belongs to, which may change while it waits.
+ *
+ * It never waits for a client, but for its server to have room for one: the kernel's backlog holds
+ * further ones meanwhile.
+ *
+ * @module
+ */
+
+import { isTurnDue, nextTurn } from "../base/event_loop.ts";
+import type { Connection } from "../net/connection.ts";
+import type { Listener } from "../net/listener.ts";
+
+/** What an acceptor needs of a server. */
+export interface Target {
+  /** Whether nothing more should be accepted. */
+  readonly isFull: boolean;
+  /** Resolves when it is not full. */
+  capacity(): Promise<void>;
+  /** Takes a client. Never throws. */
+  handle(client: Connection): void;
+}
+
+/** Accepts the clients of one listener. */
+export class Acceptor {
+  readonly listener: Listener;
+  /** What it was opened for: the address as it was given, and the options of its socket. */
+  readonly key: string;
+  /** Resolves when the listener has been closed, and immediately before it accepts. */
+  finished: Promise<void> = Promise.resolve();
+  #target: Target | undefined;
+  #moved = Promise.withResolvers<void>();
+
+  constructor(listener: Listener, key: string) {
+    this.listener = listener;
+    this.key = key;
+  }
+
+  /** Accepts for a server from now on; further clients of the listener are no one else's. */
+  acceptFor(target: Target): void {
+    const isAccepting = this.#target !== undefined;
+    this.#target = target;
+    this.#moved.resolve();
+    this.#moved = Promise.withResolvers();
+    if (!isAccepting) this.finished = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const client = await this.listener.accept();
+      if (client === undefined) return;
+      // Another acceptor may have taken the last place while this one waited for a client.
+      await this.#room();
+      this.#target!.handle(client);
+      await this.#room();
+      if (isTurnDue()) await nextTurn();
+    }
+  }
+
+  /** Waits until the server has room for a client. */
+  async #room(): Promise<void> {
+    while (this.#target!.isFull) {
+      await Promise.race([this.#target!.capacity(), this.#moved.promise]);
+    }
+  }
+}

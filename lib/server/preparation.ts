@@ -1,0 +1,62 @@
+/**
+ * The preparation of a server: everything that its settings need read, looked up or checked, before
+ * anything is changed. So a start or a reload either has all it needs, or leaves everything as it is.
+ *
+ * @module
+ */
+
+import { messageOf } from "../base/message_of.ts";
+import { checkChildren } from "../child/children.ts";
+import type { Launch } from "../child/launch.ts";
+import { Networks } from "../net/address.ts";
+import { ListenError } from "../net/listener.ts";
+import type { Tls } from "../net/tls.ts";
+import type { Settings } from "./settings.ts";
+
+/** The options that are sets of networks. */
+type NetworkOption = "acceptProxy" | "allow" | "deny" | "exempt";
+
+/** What a server runs with. */
+export interface Prepared {
+  readonly settings: Settings;
+  readonly networks: Readonly<Record<NetworkOption, Networks>>;
+  readonly launch: Launch;
+  /** What of the launch deserves a warning. */
+  readonly warnings: readonly string[];
+  readonly tls: Tls | undefined;
+}
+
+/**
+ * Prepares everything but the listeners.
+ *
+ * @param old What the server runs with so far, if it does.
+ * @param signal Ends the preparation.
+ * @throws {HandlerError} The program or module does not exist or cannot be started.
+ * @throws {ListenError} The TLS files are invalid.
+ */
+export async function prepare(
+  settings: Settings,
+  old?: Prepared,
+  signal?: AbortSignal,
+): Promise<Prepared> {
+  const networks = {
+    acceptProxy: await Networks.of(settings.acceptProxy),
+    allow: await Networks.of(settings.allow),
+    deny: await Networks.of(settings.deny),
+    exempt: await Networks.of(settings.exempt),
+  };
+  const { launch, warnings } = await checkChildren(settings, signal);
+  const tls = await openTls(settings, old?.tls);
+  signal?.throwIfAborted();
+  return { settings, networks, launch, warnings, tls };
+}
+
+async function openTls(settings: Settings, old: Tls | undefined): Promise<Tls | undefined> {
+  if (settings.cert.length === 0) return undefined;
+  const { Tls } = await import("../net/tls.ts");
+  try {
+    return new Tls(settings, old);
+  } catch (error) {
+    throw new ListenError(settings.listen.join(" and "), messageOf(error));
+  }
+}

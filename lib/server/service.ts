@@ -1,0 +1,282 @@
+/**
+ * The service: one handler at its addresses, with the acceptors, intake, sessions and children that
+ * this takes, their change while it runs, and an orderly shutdown.
+ *
+ * It never waits for a client or a child in the accept loop: each connection is handled
+ * concurrently with the others.
+ *
+ * @module
+ */
+
+import type { ChildBudget } from "../admission/child_budget.ts";
+import {
+  type AcceptedConnection,
+  Intake,
+  type IntakeOptions,
+  type Refused,
+} from "../admission/intake.ts";
+import type { Logger } from "../base/log.ts";
+import type { Observer } from "../base/observer.ts";
+import { settlesWithin } from "../base/settles_within.ts";
+import { Children } from "../child/children.ts";
+import type { Exit } from "../child/worker.ts";
+import type { Connection } from "../net/connection.ts";
+import type { Acceptor, Target } from "./acceptor.ts";
+import type { Prepared } from "./preparation.ts";
+import { type ConnectionStatus, nonZero, type ServerStatus } from "./server_status.ts";
+import { Sessions } from "./sessions.ts";
+
+/** What a service has in common with others, or is given by the one who starts it. */
+export interface ServiceContext {
+  readonly log: Logger;
+  readonly observer: Observer;
+  /** The children that all services may have together. */
+  readonly budget: ChildBudget;
+  /** Whether it serves one client only, and then shuts down. */
+  readonly once: boolean;
+}
+
+/** One service. */
+export class Service implements Target {
+  /** Resolves when it has shut down; to `false` if connections had to be cut. Never rejects. */
+  readonly finished: Promise<boolean>;
+
+  readonly #log: Logger;
+  readonly #once: boolean;
+  readonly #intake: Intake;
+  readonly #children: Children;
+  readonly #sessions: Sessions;
+  /** Every accepted connection that has not been closed, from its handshake on. */
+  readonly #connections = new Set<Promise<void>>();
+  readonly #finish = Promise.withResolvers<boolean>();
+  readonly #killed = Promise.withResolvers<void>();
+  #prepared: Prepared;
+  #acceptors: readonly Acceptor[] = [];
+  /** Acceptors that it gave up, until they have closed. */
+  readonly #closing = new Set<Acceptor>();
+  #isClosing = false;
+  /** Connections that were cut before they had a session. */
+  #cancelled = 0;
+
+  /** Accepts nothing until it is started. */
+  constructor(prepared: Prepared, { log, observer, budget, once }: ServiceContext) {
+    const { settings, launch } = this.#prepared = prepared;
+    this.#log = log;
+    this.#once = once;
+    this.#children = new Children(settings, launch, { log, observer });
+    this.#sessions = new Sessions(settings, { children: this.#children, log, observer });
+    this.#intake = new Intake(intakeOptionsOf(prepared, once), {
+      log,
+      budget,
+      serve: (accepted) => once ? this.#serveOnce(accepted) : this.#sessions.serve(accepted),
+    });
+    this.finished = this.#finish.promise;
+  }
+
+  /**
+   * Starts the first warm children.
+   *
+   * @throws {HandlerError} The first one could not be started.
+   */
+  warmUp(): void {
+    this.#children.start();
+  }
+
+  /** Ends what has been started, before it accepts. */
+  abandon(): void {
+    this.#intake.close();
+    this.#children.close();
+  }
+
+  /** Accepts from now on. */
+  start(acceptors: readonly Acceptor[]): void {
+    const { settings: { handler, warm }, warnings } = this.#prepared;
+    for (const warning of warnings) this.#log.warn(warning);
+    this.#acceptors = acceptors;
+    for (const acceptor of acceptors) acceptor.acceptFor(this);
+    const address = this.addresses.join(" ");
+    this.#log.info("listening", { address, handler: handler.name, warm });
+  }
+
+  /** Whether nothing more should be accepted. */
+  get isFull(): boolean {
+    return this.#intake.isFull;
+  }
+
+  /** Resolves when it is not full. */
+  capacity(): Promise<void> {
+    return this.#intake.capacity();
+  }
+
+  /** Takes a client that an acceptor has accepted. */
+  handle(client: Connection): void {
+    const handling = this.#intake.handle(client).finally(() => this.#connections.delete(handling));
+    this.#connections.add(handling);
+  }
+
+  /** Where it listens: `ip:port`, or `unix:path`. */
+  get addresses(): string[] {
+    return this.#acceptors.map(({ listener }) => listener.name);
+  }
+
+  /** What it runs with. */
+  get prepared(): Prepared {
+    return this.#prepared;
+  }
+
+  /** Its acceptors; empty until it is started. */
+  get acceptors(): readonly Acceptor[] {
+    return this.#acceptors;
+  }
+
+  /** How the child of the last connection to end did. */
+  get lastExit(): Exit | undefined {
+    return this.#sessions.lastExit;
+  }
+
+  /** Its numbers now. */
+  status(): ServerStatus {
+    const { accepted, waiting, served, failed, refused } = this.#intake;
+    const { maxConnections, queue, warm } = this.#prepared.settings;
+    const bytes = this.#sessions.bytes;
+    return {
+      accepted,
+      active: this.#sessions.active,
+      waiting,
+      served,
+      ended: { ...this.#sessions.ended },
+      failed,
+      refused: { ...refused },
+      warm: this.#children.warm,
+      spawned: this.#children.spawned,
+      unspawned: this.#children.unspawned,
+      exits: { ...this.#children.exits },
+      killed: { ...this.#children.killed },
+      limits: { connections: maxConnections, queue, warm },
+      bytesIn: bytes.in,
+      bytesOut: bytes.out,
+    };
+  }
+
+  /** Logs its numbers on one line. */
+  logStatus(): void {
+    const { refused, ended, exits: _, killed, limits: __, ...numbers } = this.status();
+    const reasons = { ...nonZero(refused), ...nonZero(ended), ...nonZero(killed) };
+    this.#log.info("status", { ...numbers, ...reasons });
+  }
+
+  /** The connections being served, oldest first. */
+  connections(): ConnectionStatus[] {
+    return this.#sessions.status();
+  }
+
+  /** The handler's name, as in the log. */
+  get handler(): string {
+    return this.#prepared.settings.handler.name;
+  }
+
+  /** Whether it is shutting down or has shut down. */
+  get isDraining(): boolean {
+    return this.#isClosing;
+  }
+
+  /** Whether a client that connects now would be served or queued. */
+  get isReady(): boolean {
+    return !this.#isClosing && this.#intake.hasCapacity && !this.#children.isFailing &&
+      this.#acceptors.every(({ listener }) => listener.isAccepting);
+  }
+
+  /**
+   * Serves as it is told here from now on; connections that are being served go on as they began.
+   * The warm children are replaced.
+   *
+   * @param gone The acceptors to close. Others that it no longer has are another server's.
+   */
+  update(
+    prepared: Prepared,
+    acceptors: readonly Acceptor[],
+    gone: readonly Acceptor[] = [],
+  ): void {
+    this.#prepared = prepared;
+    this.#intake.update(intakeOptionsOf(prepared, this.#once));
+    this.#sessions.update(prepared.settings);
+    this.#children.update(prepared.settings, prepared.launch);
+    this.#acceptors = acceptors;
+    for (const acceptor of acceptors) acceptor.acceptFor(this);
+    for (const acceptor of gone) {
+      this.#closing.add(acceptor);
+      acceptor.listener.close();
+      acceptor.finished.then(() => this.#closing.delete(acceptor));
+    }
+  }
+
+  /**
+   * Stops accepting, lets open connections go on for up to `drainTimeoutMs`, then refuses those that
+   * wait and stops the remaining children by the stop ladder. Resolves when no child is left; to
+   * `false` if connections had to be cut.
+   */
+  shutdown(): Promise<boolean> {
+    if (!this.#isClosing) {
+      this.#isClosing = true;
+      for (const { listener } of this.#acceptors) listener.close();
+      this.#intake.drain();
+      this.#drain().then(this.#finish.resolve);
+    }
+    return this.finished;
+  }
+
+  /** Shuts down immediately: kills every child, cuts every connection. Resolves as `shutdown()`. */
+  kill(): Promise<boolean> {
+    this.shutdown();
+    for (const { listener } of this.#acceptors) listener.closeNow();
+    this.#killAll();
+    this.#killed.resolve();
+    return this.finished;
+  }
+
+  /** Serves the first client that gets a child, or for which none can be started, and shuts down. */
+  async #serveOnce(accepted: AcceptedConnection): Promise<Refused | undefined> {
+    if (this.#isClosing) return { reason: "busy" };
+    const refused = await this.#sessions.serve(accepted);
+    if (refused?.reason !== "left") this.shutdown();
+    return refused;
+  }
+
+  async #drain(): Promise<boolean> {
+    // The listeners accept what the kernel has completed, then close.
+    await Promise.all([...this.#acceptors, ...this.#closing].map(({ finished }) => finished));
+    this.#log.info("draining", { active: this.#sessions.active, waiting: this.#intake.waiting });
+    const warm = this.#children.close();
+    const ended = Promise.allSettled(this.#connections);
+    const killed = this.#killed.promise.then(() => "killed" as const);
+    const { drainTimeoutMs } = this.#prepared.settings;
+    if (!await settlesWithin(Promise.race([ended, killed]), drainTimeoutMs)) {
+      this.#cutAll("drain-timeout");
+    }
+    if (await Promise.race([ended, killed]) === "killed") this.#killAll(); // and what came since
+    await ended;
+    await warm;
+    this.#intake.close();
+    const { accepted, served, failed, refused } = this.status();
+    const cut = this.#sessions.cut + this.#cancelled;
+    this.#log.info("stopped", { accepted, served, failed, ...nonZero(refused), cut });
+    return cut === 0;
+  }
+
+  /** Ends every connection and every child, without another word. */
+  #killAll(): void {
+    this.#intake.stopLingering();
+    this.#cutAll("killed");
+    this.#children.kill();
+  }
+
+  /** Ends every connection, served or not. */
+  #cutAll(reason: "drain-timeout" | "killed"): void {
+    this.#cancelled += this.#intake.cancelPending();
+    this.#sessions.stop(reason);
+  }
+}
+
+function intakeOptionsOf({ settings, networks, tls }: Prepared, once: boolean): IntakeOptions {
+  return { ...settings, ...networks, tls, ...(once && { maxConnections: 1, queue: 0 }) };
+}

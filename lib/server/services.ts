@@ -1,0 +1,251 @@
+/**
+ * The services of one process: their start, their change while they run, and their end.
+ *
+ * A change is prepared first, and whatever it takes is read, checked and opened; only then is
+ * anything touched, all of it in one turn of the event loop. So a change that cannot be made leaves
+ * every service as it was, and no client ever meets half of one.
+ *
+ * @module
+ */
+
+import { ChildBudget } from "../admission/child_budget.ts";
+import { log, logOf } from "../base/log.ts";
+import { messageOf } from "../base/message_of.ts";
+import { NO_OBSERVER, type Observer } from "../base/observer.ts";
+import type { Acceptor } from "./acceptor.ts";
+import { differences } from "./differences.ts";
+import { type Acceptors, openAcceptors, ServicesError } from "./acceptors.ts";
+import { prepare, type Prepared } from "./preparation.ts";
+import { Service, type ServiceContext } from "./service.ts";
+import type { Settings } from "./settings.ts";
+
+/** What there is to be served. */
+export interface Wanted {
+  /** The settings of each service, by its name; a single one may have none, the empty text. */
+  readonly services: ReadonlyMap<string, Settings>;
+  /** How many children may serve clients at once, over all services; 0 is no limit. */
+  readonly maxChildren: number;
+}
+
+/** Options for {@linkcode Services.start}. */
+export interface ServicesOptions {
+  /** Whether to serve one client only, and then shut down. */
+  readonly once?: boolean;
+  /** The observer of the service with this name. */
+  readonly observerOf?: (name: string) => Observer;
+  /** What else of this process listens, by what it is. */
+  readonly listeners?: ReadonlyMap<string, Deno.Addr>;
+  /** Ends the start, which rejects then. */
+  readonly signal?: AbortSignal;
+}
+
+/** The services of one process. */
+export class Services {
+  /** Resolves when all have shut down; to `false` if connections had to be cut. Never rejects. */
+  readonly finished: Promise<boolean>;
+  readonly #options: ServicesOptions;
+  readonly #budget = new ChildBudget();
+  readonly #finish = Promise.withResolvers<boolean>();
+  /** By name. */
+  #running = new Map<string, Service>();
+  /** Those that are gone from the configuration and have connections still. */
+  readonly #leaving = new Map<Service, string>();
+  #wanted: Wanted = { services: new Map(), maxChildren: 0 };
+  #isClosing = false;
+  #isClean = true;
+  #reloading = new AbortController();
+
+  private constructor(options: ServicesOptions) {
+    this.#options = options;
+    this.finished = this.#finish.promise;
+  }
+
+  /**
+   * Checks that every handler can be started, listens, starts the first warm children, and accepts
+   * from then on.
+   *
+   * @throws {ServicesError} One or more of them cannot be started; then none is.
+   */
+  static async start(wanted: Wanted, options: ServicesOptions = {}): Promise<Services> {
+    const services = new Services(options);
+    await services.#change(wanted, options.signal);
+    const stop = () => services.shutdown();
+    options.signal?.addEventListener("abort", stop);
+    services.finished.then(() => options.signal?.removeEventListener("abort", stop));
+    return services;
+  }
+
+  /** Those that run, and those that drain after they have been taken from the configuration. */
+  get all(): [name: string, service: Service][] {
+    const leaving = [...this.#leaving].map(([service, name]): [string, Service] => [name, service]);
+    return [...this.#running, ...leaving];
+  }
+
+  /** Whether they are shutting down or have shut down. */
+  get isDraining(): boolean {
+    return this.#isClosing;
+  }
+
+  /** How many children may serve clients at once, over all services; 0 is no limit. */
+  get maxChildren(): number {
+    return this.#wanted.maxChildren;
+  }
+
+  /**
+   * Serves what is wanted now: services that are gone drain, new ones start, the others change for
+   * their next clients, all warm children are replaced, and the TLS files are read again. If anything
+   * is wrong with that, it is logged, and nothing changes. Does nothing during shutdown.
+   *
+   * @param read Says what is wanted; what it throws is what is wrong.
+   */
+  async reload(read: () => Promise<Wanted> | Wanted = () => this.#wanted): Promise<void> {
+    if (this.#isClosing) return;
+    this.#reloading.abort(); // a later reload, or a shutdown, ends the preparation of an earlier one
+    const { signal } = this.#reloading = new AbortController();
+    try {
+      const old = this.#wanted.services;
+      await this.#change(await read(), signal);
+      log.info("reloaded", differences(old, this.#wanted.services));
+    } catch (error) {
+      if (signal.aborted) return;
+      const errors = error instanceof AggregateError ? error.errors : [error];
+      for (const error of errors) {
+        log.error("cannot reload: nothing has changed", { error: messageOf(error) });
+      }
+    }
+  }
+
+  /** Shuts all of them down, as {@linkcode Service.shutdown} does. */
+  shutdown(): Promise<boolean> {
+    if (!this.#isClosing) {
+      this.#isClosing = true;
+      this.#reloading.abort();
+      Promise.all(this.all.map(([, service]) => service.shutdown())).then((areClean) => {
+        this.#finish.resolve(this.#isClean && areClean.every(Boolean));
+      });
+    }
+    return this.finished;
+  }
+
+  /** Shuts down immediately: kills every child, cuts every connection. Resolves as `shutdown()`. */
+  kill(): Promise<boolean> {
+    this.shutdown();
+    for (const [, service] of this.all) service.kill();
+    return this.finished;
+  }
+
+  /**
+   * Makes a change, or nothing of it.
+   *
+   * @throws {ServicesError} Something is wrong with it.
+   */
+  async #change(wanted: Wanted, signal?: AbortSignal): Promise<void> {
+    const { services, maxChildren } = wanted;
+    const warm = sum([...services.values()].map(({ warm }) => warm));
+    if (maxChildren > 0 && maxChildren < warm + services.size) {
+      throw new ServicesError([
+        new RangeError(
+          `Cannot serve ${services.size} services that keep ${warm} children warm with ${maxChildren} children: raise --max-children, or lower --warm`,
+        ),
+      ]);
+    }
+    const prepared = await all(
+      services,
+      (settings, name) => prepare(settings, this.#running.get(name)?.prepared, signal),
+    );
+    signal?.throwIfAborted();
+    const open = new Map([...this.#running].map(([name, { acceptors }]) => [name, acceptors]));
+    const acceptors = await openAcceptors(services, open, this.#options.listeners);
+    const added = new Map<string, Service>();
+    try {
+      signal?.throwIfAborted();
+      await all(prepared, (prepared, name) => {
+        if (this.#running.has(name)) return;
+        const service = new Service(prepared, this.#contextOf(name));
+        added.set(name, service);
+        service.warmUp();
+      });
+    } catch (error) {
+      for (const service of added.values()) service.abandon();
+      const old = new Set([...open.values()].flat());
+      for (const acceptor of [...acceptors.values()].flat()) {
+        if (!old.has(acceptor)) acceptor.listener.closeNow();
+      }
+      throw error;
+    }
+    this.#wanted = wanted;
+    this.#apply(prepared, acceptors, added);
+  }
+
+  /** Makes a change that has been prepared, in one turn of the event loop. */
+  #apply(
+    prepared: ReadonlyMap<string, Prepared>,
+    acceptors: Acceptors,
+    added: ReadonlyMap<string, Service>,
+  ): void {
+    const { services, maxChildren } = this.#wanted;
+    const kept = new Set([...acceptors.values()].flat());
+    const old = this.#running;
+    this.#running = new Map();
+    for (const name of services.keys()) this.#running.set(name, old.get(name) ?? added.get(name)!);
+    this.#budget.limit = maxChildren &&
+      maxChildren - sum([...services.values()].map(({ warm }) => warm));
+    for (const [name, service] of added) service.start(acceptors.get(name)!);
+    for (const [name, service] of old) {
+      const gone = service.acceptors.filter((acceptor) => !kept.has(acceptor));
+      if (services.has(name)) service.update(prepared.get(name)!, acceptors.get(name)!, gone);
+      else this.#letGo(name, service, gone);
+    }
+  }
+
+  /** Drains a service that is not wanted any more. */
+  async #letGo(name: string, service: Service, gone: readonly Acceptor[]): Promise<void> {
+    this.#leaving.set(service, name);
+    service.update(service.prepared, [], gone);
+    const isClean = await service.shutdown();
+    this.#isClean &&= isClean;
+    this.#leaving.delete(service);
+  }
+
+  #contextOf(name: string): ServiceContext {
+    const { once = false, observerOf = () => NO_OBSERVER } = this.#options;
+    return {
+      log: logOf(() => this.all.length > 1 ? name : undefined),
+      observer: observerOf(name),
+      budget: this.#budget,
+      once,
+    };
+  }
+}
+
+/**
+ * Calls `make` for every entry; resolves to what it returns, by the same names.
+ *
+ * @throws {ServicesError} Some of them threw.
+ */
+async function all<T, R>(
+  entries: ReadonlyMap<string, T>,
+  make: (value: T, name: string) => R | Promise<R>,
+): Promise<Map<string, R>> {
+  const made = new Map<string, R>();
+  const errors: Error[] = [];
+  const results = await Promise.allSettled(
+    [...entries].map(async ([name, value]) => [name, await make(value, name)] as const),
+  );
+  results.forEach((result, index) => {
+    if (result.status === "fulfilled") made.set(...result.value);
+    else errors.push(withName([...entries.keys()][index]!, result.reason));
+  });
+  if (errors.length > 0) throw new ServicesError(errors);
+  return made;
+}
+
+/** An error, with the service that it is about. */
+function withName(name: string, error: unknown): Error {
+  if (name === "" && error instanceof Error) return error;
+  return new Error(`${name}: ${messageOf(error)}`, { cause: error });
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
+}
