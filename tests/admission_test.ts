@@ -6,9 +6,9 @@ import { FakeClock } from "./_fake_clock.ts";
 const NO_NETWORKS = await Networks.of([]);
 
 /** Admission control with a fake clock; `arrive` takes a client through every step to its slot. */
-function setUp(options: Partial<AdmissionOptions> = {}) {
+function setUp(given: Partial<AdmissionOptions> = {}) {
   const clock = new FakeClock();
-  const admission = new Admission({
+  const options: AdmissionOptions = {
     maxConnections: 1000,
     queue: 0,
     queueTimeoutMs: 1000,
@@ -18,15 +18,16 @@ function setUp(options: Partial<AdmissionOptions> = {}) {
     exempt: NO_NETWORKS,
     allow: NO_NETWORKS,
     deny: NO_NETWORKS,
-    ...options,
-  }, { clock });
+    ...given,
+  };
+  const admission = new Admission(options, { clock });
   const arrive = (address = "192.0.2.1") => {
     const ticket = admission.issueTicket();
     const refusal = admission.admit(ticket, address);
     if (refusal) admission.release(ticket);
     return { refusal, ticket, slot: refusal ? false : admission.requestSlot(ticket) };
   };
-  return { clock, admission, arrive };
+  return { clock, admission, options, arrive };
 }
 
 Deno.test("slots are limited to maxConnections, and a release frees exactly one", () => {
@@ -223,4 +224,87 @@ Deno.test("all connected sources are remembered, but at most MAX_SOURCES idle on
   }
   assert(admission.sources <= MAX_SOURCES + 1, `${admission.sources} are remembered`);
   assertEquals(arrive("192.0.2.1").refusal, "source-limit");
+});
+
+Deno.test("clients beyond the rate wait, and get slots in order as the rate allows", async () => {
+  const { admission, clock, arrive } = setUp({
+    queue: 10,
+    queueTimeoutMs: 60_000,
+    rate: { count: 2, periodMs: 10_000 },
+  });
+  const clients = Array.from({ length: 5 }, () => arrive());
+  const served: number[] = [];
+  clients.forEach(({ slot }, i) => Promise.resolve(slot).then((has) => has && served.push(i)));
+  assertEquals([admission.active, admission.waiting], [2, 3]);
+  await clock.advance(4_999);
+  assertEquals(served, [0, 1]);
+  await clock.advance(1);
+  assertEquals(served, [0, 1, 2]);
+  admission.release(clients[0]!.ticket); // a free slot is not a token
+  await clock.advance(4_000);
+  assertEquals([served, admission.waiting], [[0, 1, 2], 2]);
+  await clock.advance(6_000);
+  assertEquals([served, admission.waiting], [[0, 1, 2, 3, 4], 0]);
+});
+
+Deno.test("a client that waits for the rate and leaves takes no token", async () => {
+  const { admission, clock, arrive } = setUp({ queue: 10, rate: { count: 1, periodMs: 500 } });
+  const [, leaving, staying] = [arrive(), arrive(), arrive()];
+  admission.release(leaving.ticket);
+  await clock.advance(500);
+  assertEquals([await leaving.slot, await staying.slot], [false, true]);
+});
+
+Deno.test("while the queue is full of clients that wait for the rate, nothing is accepted", async () => {
+  const { admission, clock, arrive } = setUp({ queue: 2, rate: { count: 1, periodMs: 500 } });
+  arrive();
+  assertEquals(admission.isFull, false);
+  arrive();
+  arrive();
+  assertEquals([admission.isFull, admission.hasCapacity], [true, true]);
+  let hasCapacity = false;
+  admission.capacity().then(() => hasCapacity = true);
+  await clock.advance(499);
+  assertEquals(hasCapacity, false);
+  await clock.advance(1);
+  assertEquals([hasCapacity, admission.isFull], [true, false]);
+});
+
+Deno.test("the limits of a source do not apply to exempt networks, the address rules do", async () => {
+  const exempt = await Networks.of(["192.0.2.0/24"]);
+  const deny = await Networks.of(["192.0.2.9"]);
+  const { arrive } = setUp({
+    maxPerSource: 1,
+    ratePerSource: { count: 1, periodMs: 1000 },
+    exempt,
+    deny,
+  });
+  const refusals = (address: string) => [arrive(address).refusal, arrive(address).refusal];
+  assertEquals(refusals("192.0.2.1"), [undefined, undefined]);
+  assertEquals(refusals("192.0.2.9"), ["denied", "denied"]);
+  assertEquals(refusals("198.51.100.1"), [undefined, "source-limit"]);
+});
+
+Deno.test("changed limits hold for the next client, and those that wait get new slots", async () => {
+  const { admission, options, arrive } = setUp({ maxConnections: 1, queue: 2 });
+  const [, second, third] = [arrive(), arrive(), arrive()];
+  const capacity = admission.capacity();
+  admission.update({ ...options, maxConnections: 3, queue: 0 });
+  await capacity;
+  assertEquals([await second.slot, await third.slot, arrive().slot], [true, true, false]);
+  admission.update({ ...options, maxConnections: 1, queue: 0 });
+  admission.release(second.ticket);
+  assertEquals([admission.active, arrive().slot], [2, false]); // those that have one keep it
+});
+
+Deno.test("the change of a rate holds for the clients that wait", async () => {
+  const { admission, options, clock, arrive } = setUp({
+    queue: 5,
+    rate: { count: 1, periodMs: 900 },
+  });
+  const [, second] = [arrive(), arrive()];
+  admission.update({ ...options, rate: { count: 0, periodMs: 1000 } });
+  assertEquals(await second.slot, true);
+  await clock.advance(10_000); // no timer of the old rate is left
+  assertEquals([admission.active, admission.waiting], [2, 0]);
 });

@@ -47,6 +47,7 @@ export class ChildBudget {
   /** Removes a service that has no child any more. */
   leave(share: Share): void {
     this.#shares.delete(share);
+    this.released();
   }
 
   /** Whether a service may have one more child. */

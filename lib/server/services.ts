@@ -39,6 +39,9 @@ export interface ServicesOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How long the preparation of a reload may take before a later one ends it, in milliseconds. */
+const PATIENCE_MS = 30_000;
+
 /** The services of one process. */
 export class Services {
   /** Resolves when all have shut down; to `false` if connections had to be cut. Never rejects. */
@@ -53,7 +56,11 @@ export class Services {
   #wanted: Wanted = { services: new Map(), maxChildren: 0 };
   #isClosing = false;
   #isClean = true;
-  #reloading = new AbortController();
+  /** The reload that is asked for next. */
+  #asked: (() => Promise<Wanted> | Wanted) | undefined;
+  #reloading: Promise<void> | undefined;
+  #reloadBeganAtMs = Infinity;
+  #preparing = new AbortController();
 
   private constructor(options: ServicesOptions) {
     this.#options = options;
@@ -96,12 +103,28 @@ export class Services {
    * their next clients, all warm children are replaced, and the TLS files are read again. If anything
    * is wrong with that, it is logged, and nothing changes. Does nothing during shutdown.
    *
+   * Reloads follow one another. Of those that are asked for meanwhile only the last is made, and it
+   * ends the preparation of one that has taken {@linkcode PATIENCE_MS}.
+   *
    * @param read Says what is wanted; what it throws is what is wrong.
    */
-  async reload(read: () => Promise<Wanted> | Wanted = () => this.#wanted): Promise<void> {
-    if (this.#isClosing) return;
-    this.#reloading.abort(); // a later reload, or a shutdown, ends the preparation of an earlier one
-    const { signal } = this.#reloading = new AbortController();
+  reload(read: () => Promise<Wanted> | Wanted = () => this.#wanted): Promise<void> {
+    this.#asked = read;
+    if (performance.now() - this.#reloadBeganAtMs > PATIENCE_MS) this.#preparing.abort();
+    return this.#reloading ??= this.#reloadAll().finally(() => this.#reloading = undefined);
+  }
+
+  async #reloadAll(): Promise<void> {
+    while (this.#asked !== undefined && !this.#isClosing) {
+      const read = this.#asked;
+      this.#asked = undefined;
+      this.#reloadBeganAtMs = performance.now();
+      this.#preparing = new AbortController();
+      await this.#reloadOnce(read, this.#preparing.signal);
+    }
+  }
+
+  async #reloadOnce(read: () => Promise<Wanted> | Wanted, signal: AbortSignal): Promise<void> {
     try {
       const old = this.#wanted.services;
       await this.#change(await read(), signal);
@@ -119,7 +142,7 @@ export class Services {
   shutdown(): Promise<boolean> {
     if (!this.#isClosing) {
       this.#isClosing = true;
-      this.#reloading.abort();
+      this.#preparing.abort();
       Promise.all(this.all.map(([, service]) => service.shutdown())).then((areClean) => {
         this.#finish.resolve(this.#isClean && areClean.every(Boolean));
       });
