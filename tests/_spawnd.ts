@@ -88,6 +88,12 @@ export class Spawnd implements AsyncDisposable {
     return new Spawnd(PERMISSIONS, [...OPTIONS, ...args], { cwd });
   }
 
+  /** Starts the services of a configuration file without waiting until they listen. */
+  static configured(path: string, ...args: string[]): Spawnd {
+    const permissions = [...PERMISSIONS, "--allow-read", "--allow-write"];
+    return new Spawnd(permissions, ["--config", path, "--log-format", "json", ...args]);
+  }
+
   static async #listening(spawnd: Spawnd): Promise<Spawnd> {
     await spawnd.listening();
     return spawnd;

@@ -1,0 +1,213 @@
+/** Several services in one process, and their change while it runs. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ConfiguredSpawnd } from "./_services.ts";
+import { descriptorsOf } from "./_processes.ts";
+import { freePort } from "./_service.ts";
+import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
+import { assertAddsUp } from "./_spawnd.ts";
+import { until, untilSteady, within } from "./_waiting.ts";
+
+const FREE = "127.0.0.1:0";
+const CAT = { listen: [FREE], command: ["cat"] };
+const SHOUT = { listen: [FREE], command: ["tr", "a-z", "A-Z"] };
+
+Deno.test("each service has its handler, its numbers, and its name in the log", async () => {
+  await using server = await ConfiguredSpawnd.start({
+    cat: CAT,
+    shout: SHOUT,
+    count: { listen: [FREE] },
+  });
+  assertEquals(await server.ask("cat", "hello"), "hello");
+  assertEquals(await server.ask("cat", "hello"), "hello");
+  assertEquals(await server.ask("shout", "hello"), "HELLO");
+  assertMatch(await server.ask("count", "hello"), /^This is server send message:0\0/);
+  await until("four records", () => server.spawnd.records({ message: "end" }).length === 4);
+  for (const [service, served] of Object.entries({ cat: 2, shout: 1, count: 1 })) {
+    const status = await server.status(service);
+    assertEquals([status.accepted, status.served], [served, served]);
+    assertAddsUp(status);
+    assertEquals(server.spawnd.records({ message: "end", service }).length, served);
+  }
+});
+
+Deno.test("one service alone is not named in the log", async () => {
+  await using server = await ConfiguredSpawnd.start({ cat: CAT });
+  assertEquals(await server.ask("cat", "hello"), "hello");
+  assertEquals((await server.spawnd.record({ message: "end" })).service, undefined);
+});
+
+Deno.test("a service listens on several addresses, of which each is its own", async () => {
+  const port = freePort();
+  await using server = await ConfiguredSpawnd.start({
+    cat: { listen: [`127.0.0.1:${port}`, `[::1]:${port}`, "unix:cat.sock"], command: ["cat"] },
+  });
+  const addresses = await server.addresses("cat");
+  assertEquals(addresses, [`127.0.0.1:${port}`, `[::1]:${port}`, `unix:${server.folder}/cat.sock`]);
+  assertEquals(text(await ask(port, "one")), "one");
+  const path = `${server.folder}/cat.sock`;
+  const conns = [
+    await Deno.connect({ hostname: "::1", port }),
+    await Deno.connect({ transport: "unix", path }),
+  ];
+  for (const conn of conns) {
+    await send(conn, "two");
+    await conn.closeWrite();
+    assertEquals(text(await receiveAll(conn)), "two");
+    conn.close();
+  }
+});
+
+Deno.test("a reload starts, changes and stops services, and says so on one line", async () => {
+  await using server = await ConfiguredSpawnd.start({ cat: CAT, shout: SHOUT });
+  const port = await server.port("shout");
+  const record = await server.reload({
+    cat: { ...CAT, "max-connections": 7, command: ["sed", "s/a/b/"] },
+    count: { listen: [FREE] },
+  });
+  assertEquals(
+    [record.message, record.services, record.started, record.stopped, record.changed],
+    ["reloaded", 2, "count", "shout", "cat: handler max-connections"],
+  );
+  assertEquals(await server.ask("cat", "abc\n"), "bbc\n");
+  assertMatch(await server.ask("count", "x"), /^This is server send message:0\0/);
+  await until("the end of shout", () => server.spawnd.records({ message: "stopped" }).length === 1);
+  const refused = await ask(port, "x").then(() => false, () => true);
+  assert(refused, "the service that has been stopped listens");
+});
+
+Deno.test("connections go on as they began, those of a stopped service too", async () => {
+  await using server = await ConfiguredSpawnd.start({ cat: CAT, shout: SHOUT });
+  using changed = await Deno.connect({ port: await server.port("cat") });
+  using stopped = await Deno.connect({ port: await server.port("shout") });
+  await send(changed, "a");
+  await send(stopped, "a");
+  assertEquals(text(await receive(changed, 1)), "a");
+  await server.reload({ cat: { ...CAT, command: ["false"], "idle-timeout": 0.1 } });
+  await send(changed, "b");
+  await stopped.closeWrite();
+  assertEquals(text(await receive(changed, 1)), "b");
+  assertEquals(text(await receiveAll(stopped)), "A");
+});
+
+Deno.test("an address can go to another service, and no client is refused", async () => {
+  const listen = [`127.0.0.1:${freePort()}`];
+  const port = Number(listen[0]!.split(":")[1]);
+  await using server = await ConfiguredSpawnd.start({
+    old: { listen, command: ["cat"] },
+    other: SHOUT,
+  });
+  let [isOver, answers] = [false, 0];
+  const client = async () => {
+    while (!isOver) {
+      assertEquals(text(await ask(port, "hello")).toLowerCase(), "hello");
+      answers++;
+    }
+  };
+  const clients = Promise.all([client(), client()]);
+  for (const name of ["new", "old", "new"]) {
+    const command = name === "new" ? ["tr", "a-z", "A-Z"] : ["cat"];
+    const before = answers;
+    const record = await server.reload({ [name]: { listen, command }, other: SHOUT });
+    assertEquals([record.started, record.level], [name, "INFO"]);
+    await until("answers", () => answers > before + 4);
+    assertEquals(text(await ask(port, "hi")), name === "new" ? "HI" : "hi");
+  }
+  isOver = true;
+  await clients;
+});
+
+Deno.test("a file with an error changes nothing, and each error is in the log", async () => {
+  await using server = await ConfiguredSpawnd.start({ cat: CAT, shout: SHOUT });
+  const taken = await server.port("shout");
+  for (
+    const [services, reason] of [
+      ["{", /spawnd\.jsonc/],
+      [{ cat: { ...CAT, "max-conections": 1 } }, /max-connections/],
+      [{ cat: CAT, shout: { ...SHOUT, command: ["there-is-no-such-program"] } }, /no such program/],
+      [
+        { cat: CAT, shout: SHOUT, third: { listen: [`127.0.0.1:${taken}`] } },
+        /the service shout listens there/,
+      ],
+      [{ cat: { ...CAT, cert: "none.pem", key: "none.pem" } }, /none\.pem/],
+    ] as const
+  ) {
+    const record = await server.reload(services);
+    assertEquals(record.message, "cannot reload: nothing has changed");
+    assertMatch(String(record.error), reason);
+    assertEquals(await server.ask("cat", "hello"), "hello");
+    assertEquals(await server.ask("shout", "hello"), "HELLO");
+  }
+  assertEquals((await server.reload({ cat: CAT, shout: SHOUT })).message, "reloaded");
+});
+
+Deno.test("all errors of a start are said, and nothing is left listening", async () => {
+  const port = freePort();
+  const started = ConfiguredSpawnd.start({
+    fine: { listen: [`127.0.0.1:${port}`] },
+    one: { ...CAT, command: ["no-such-one"] },
+    two: { ...CAT, command: ["no-such-two"] },
+  });
+  const error = await started.then(() => "", String);
+  assertMatch(error, /one: .*no-such-one[^]*two: .*no-such-two/);
+});
+
+Deno.test("of a hundred reloads under load, no client notices anything", async () => {
+  await using server = await ConfiguredSpawnd.start({ cat: CAT, shout: SHOUT });
+  const port = await server.port("cat");
+  let [isOver, answers] = [false, 0];
+  const client = async () => {
+    while (!isOver) {
+      assertEquals(text(await ask(port, "hello")), "hello");
+      answers++;
+    }
+  };
+  assertEquals(await server.ask("cat", "hello"), "hello");
+  const descriptors = () => untilSteady("descriptors", () => descriptorsOf(server.spawnd.pid));
+  const before = await descriptors();
+  const clients = Promise.all(Array.from({ length: 4 }, client));
+  for (let i = 0; i < 100; i++) {
+    const record = await server.reload({
+      cat: { ...CAT, "max-per-source": 100 + i, warm: i % 3 },
+      shout: i % 2 === 0 ? SHOUT : { ...SHOUT, listen: [FREE, FREE] },
+    });
+    assertEquals(record.message, "reloaded");
+  }
+  isOver = true;
+  await within("the clients", clients, 60_000);
+  assert(answers > 100, `${answers} answers`);
+  await server.reload({ cat: CAT, shout: SHOUT });
+  await until("the last record", async () => {
+    const { active } = await server.status("cat");
+    return active === 0;
+  });
+  const status = await server.status("cat");
+  assertEquals([status.served, status.accepted], [answers + 1, answers + 1]);
+  assertEquals(await descriptors(), before);
+});
+
+Deno.test("max-children holds over all services, and none can take all of it", async () => {
+  const flooded = { ...CAT, "queue-timeout": 60 };
+  await using server = await ConfiguredSpawnd.start({ flooded, other: CAT }, { "max-children": 8 });
+  const port = await server.port("flooded");
+  const conns = await Promise.all(
+    Array.from({ length: 20 }, () => Deno.connect({ hostname: "127.0.0.1", port })),
+  );
+  await until("the flood", async () => {
+    const { active, waiting } = await server.status("flooded");
+    return active === 6 && waiting === 14;
+  });
+  assertEquals(await server.ask("other", "hello"), "hello");
+  const others = await Promise.all(
+    [1, 2].map(async () =>
+      await Deno.connect({ hostname: "127.0.0.1", port: await server.port("other") })
+    ),
+  );
+  for (const conn of others) {
+    await send(conn, "x");
+    assertEquals(text(await receive(conn, 1)), "x");
+  }
+  await server.reload({ flooded, other: CAT }, { "max-children": 12 });
+  await until("more of the flood", async () => (await server.status("flooded")).active === 9);
+  for (const conn of [...conns, ...others]) conn.close();
+});
