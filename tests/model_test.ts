@@ -86,7 +86,7 @@ Deno.test("every trap in docs/model.md has faulty C code and a test", () => {
 
 Deno.test("a broken reference is found", async () => {
   const good = [
-    "[`Server`](../lib/server/server.ts) [`Server.#accept`](../lib/server/server.ts) bench/fork_server.c",
+    "[`Server`](../lib/server/server.ts) [`Acceptor.#run`](../lib/server/acceptor.ts) bench/fork_server.c",
     "[`reap`](../bench/fork_server.c) [`LINGER_MS`](../lib/net/connection.ts) [there](model.svg)",
     "[a client that sends nothing gets nothing](../tests/counter_test.ts) /tmp/of_yours.ts",
     "[SIGINT ends an idle server with exit code 0 and no child left](../tests/signals_test.ts)",
@@ -94,9 +94,9 @@ Deno.test("a broken reference is found", async () => {
   assertEquals(await deadReferences(good.join("\n")), []);
   const bad = [
     "[`Servers`](../lib/server/server.ts)",
-    "[`Server.accept`](../lib/server/server.ts)",
-    "[`Networks.#accept`](../lib/server/server.ts)",
-    "[`Server.#accept`](../lib/net/listener.ts)",
+    "[`Acceptor.run`](../lib/server/acceptor.ts)",
+    "[`Networks.#run`](../lib/server/acceptor.ts)",
+    "[`Acceptor.#run`](../lib/net/listener.ts)",
     "[`saved`](../bench/fork_server.c)",
     "[the server](../lib/server/servers.ts)",
     "[a client that sends nothing gets](../tests/counter_test.ts)",
