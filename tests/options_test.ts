@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { COMMAND_OPTIONS, parseCommandLine } from "../lib/cli/command_line.ts";
+import { parseCommandLine } from "../lib/cli/command_line.ts";
+import { COMMAND_OPTIONS } from "../lib/cli/command_options.ts";
 import { defaultOf, usage } from "../lib/cli/usage.ts";
 import { MODULE_OPTIONS, type Option, OPTIONS, THEMES } from "../lib/server/options.ts";
 import { resolveSettings } from "../lib/server/settings.ts";
@@ -24,13 +25,13 @@ Deno.test("the usage text fits a terminal, and every option is in it with all it
   }
   for (
     const [name, end] of Object.entries({
-      "port": "TCP port; 0 takes a free one (default 9527)",
-      "eof-timeout": "0 is no limit (default 30)",
-      "stderr": "goes: inherit, log, client or null (default inherit)",
-      "cert": "the first; may be repeated; needs --key and Deno's --allow-read",
+      "-p, --port": "TCP port; 0 takes a free one (default 9527)",
+      "--eof-timeout": "0 is no limit (default 30)",
+      "--stderr": "goes: inherit, log, client or null (default inherit)",
+      "--cert": "the first; may be repeated; needs --key and Deno's --allow-read",
     })
   ) {
-    const entry = entries.find((entry) => entry.startsWith(` --${name} `));
+    const entry = entries.find((entry) => entry.startsWith(` ${name} `));
     assert(entry?.endsWith(end), entry);
   }
 });

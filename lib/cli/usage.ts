@@ -5,7 +5,8 @@
  */
 
 import { type Option, OPTIONS, THEMES } from "../server/options.ts";
-import { COMMAND_OPTIONS, listOf, nameOf } from "./command_line.ts";
+import { COMMAND_OPTIONS, nameOf } from "./command_options.ts";
+import { listOf } from "./option_values.ts";
 
 /** Where the right column begins. */
 const COLUMN = 30;
@@ -37,13 +38,14 @@ Signals:
 Exit status:
   0             every connection ended by itself
   1             some were cut, or the server could not start
-  2             the command line is wrong
+  2             the command line or the configuration is wrong
   128 + number  of the second signal that ended it
 
 Examples (each after deno run --allow-net --allow-run):
   main.ts                                     the counter service on port 9527
   main.ts --port 7000 --max-per-source 5 handler.ts
   main.ts --host 127.0.0.1 --warm 4 -- bc -l
+  main.ts --config services.jsonc --check     also needs --allow-read
 `;
 }
 

@@ -1,0 +1,32 @@
+/**
+ * What is wrong with a command line or a configuration file: all of it, one line each.
+ *
+ * @module
+ */
+
+import { quote } from "../base/quote.ts";
+
+/** The longest text of a user's that a message repeats. */
+const MAX_SHOWN = 60;
+
+/** A command line or a configuration that cannot be used; each problem says what could be. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+  /** What is wrong, one line each; at least one. */
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
+  }
+}
+
+/** `text` in quotes, cut where it is long. */
+export function quoted(text: string): string {
+  return quote(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
+}
+
+/** `text` as it is where that can be read on one line, else in quotes. */
+export function shown(text: string): string {
+  return /^[\w./@+~-]+$/.test(text) && text.length <= 4 * MAX_SHOWN ? text : quoted(text);
+}
