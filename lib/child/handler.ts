@@ -201,7 +201,10 @@ export function commandHandler(command: string, args: readonly string[] = []): H
   };
 }
 
+/** What names a module: its file extension, or the scheme of an address. */
+export const MODULE_PATTERN = /\.(?:[jt]sx?|m[jt]s)$|^(?:file|https?|jsr|npm):/;
+
 /** Whether `word` names a module: by its file extension, or as an address. */
 export function isModule(word: string): boolean {
-  return /\.(?:[jt]sx?|m[jt]s)$/.test(word) || /^(?:file|https?|jsr|npm):/.test(word);
+  return MODULE_PATTERN.test(word);
 }
