@@ -20,6 +20,7 @@ export const HANDLERS = [
   "git daemon",
   "busybox httpd",
   "examples/challenge.sh",
+  "examples/services.jsonc",
 ] as const;
 
 /** Joins commands that are broken into lines, in Markdown or in a comment. */

@@ -125,7 +125,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const show = help ? "help" : version ? "version" : undefined;
   let handler = counterHandler({ quiet: isQuiet(settings.logLevel) });
   if (counts.config) {
-    for (const key of Object.keys(counts).filter((key) => !(key in COMMAND_OPTIONS))) {
+    for (
+      const key of Object.keys(counts).filter((key) => counts[key] && !(key in COMMAND_OPTIONS))
+    ) {
       problems.push(`--${nameOf(key)} cannot be given with --config: set it in the file`);
     }
     if (words.length > 0) {

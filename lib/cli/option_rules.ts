@@ -9,6 +9,9 @@ import { ALL_OPTIONS, nameOf } from "./command_options.ts";
 /** An option that breaks a rule. */
 export interface Conflict {
   readonly key: string;
+  /** The other option, which is missing, or one too many. */
+  readonly other: string;
+  readonly isMissing: boolean;
   /** What is wrong with it, for after its name. */
   readonly text: string;
 }
@@ -24,11 +27,13 @@ export function findConflicts(given: Readonly<Record<string, number>>, dashes = 
   for (const [key, { requires, excludes = [] }] of ALL_OPTIONS) {
     if (!given[key]) continue;
     if (requires && !given[requires]) {
-      conflicts.push({ key, text: `requires ${dashes}${nameOf(requires)}` });
+      const text = `requires ${dashes}${nameOf(requires)}`;
+      conflicts.push({ key, other: requires, isMissing: true, text });
     }
     const excluded = excludes.find((other) => given[other]);
     if (excluded) {
-      conflicts.push({ key, text: `cannot be given with ${dashes}${nameOf(excluded)}` });
+      const text = `cannot be given with ${dashes}${nameOf(excluded)}`;
+      conflicts.push({ key, other: excluded, isMissing: false, text });
     }
   }
   return conflicts;

@@ -15,7 +15,7 @@ import {
   RATE_RANGES,
   type ServerOptions,
 } from "../server/options.ts";
-import { quoted } from "./usage_error.ts";
+import { quoted, shown } from "./usage_error.ts";
 
 /** Where the status page is served. */
 export interface StatusAddress {
@@ -155,7 +155,7 @@ export function formatValue({ argument }: Option, value: unknown): string {
     return periodMs === 1000 ? String(count) : `${count}/${periodMs / 1000}`;
   }
   if (argument === "NAME=VALUE") {
-    return Object.entries(value as object).map(([name, text]) => quoted(`${name}=${text}`)).join(
+    return Object.entries(value as object).map(([name, text]) => shown(`${name}=${text}`)).join(
       " ",
     );
   }

@@ -28,5 +28,5 @@ export function quoted(text: string): string {
 
 /** `text` as it is where that can be read on one line, else in quotes. */
 export function shown(text: string): string {
-  return /^[\w./@+~-]+$/.test(text) && text.length <= 4 * MAX_SHOWN ? text : quoted(text);
+  return /^[\w./@+~:=[\]-]+$/.test(text) && text.length <= 4 * MAX_SHOWN ? text : quoted(text);
 }

@@ -1,0 +1,123 @@
+/**
+ * `--check`: what would be served, or what would keep it from being served, as far as that can be
+ * found out without listening.
+ *
+ * @module
+ */
+
+import { messageOf } from "../base/message_of.ts";
+import { NO_OBSERVER } from "../base/observer.ts";
+import { Children } from "../child/children.ts";
+import { type Handler, HandlerError } from "../child/handler.ts";
+import { formatSocketAddress } from "../net/address.ts";
+import { formatListenAddress } from "../net/listen_address.ts";
+import { type Option, OPTIONS, type ServerOptions } from "../server/options.ts";
+import { resolveSettings } from "../server/settings.ts";
+import { type CommandSettings, DEFAULTS } from "./command_line.ts";
+import { SHARED_OPTIONS } from "./config_keys.ts";
+import { listenAddresses } from "./listen_addresses.ts";
+import { formatValue } from "./option_values.ts";
+import { missingPermissions } from "./permissions.ts";
+import { shown, UsageError } from "./usage_error.ts";
+
+/**
+ * Checks services, and describes them.
+ *
+ * @param services What to serve, by name; the empty name stands for the only one, which has none.
+ * @param signal Ends the checks.
+ * @return A text to print, without a line break at its end.
+ * @throws {UsageError} They cannot be served as they are.
+ */
+export async function checkServices(
+  services: ReadonlyMap<string, ServerOptions>,
+  settings: CommandSettings,
+  signal?: AbortSignal,
+): Promise<string> {
+  const problems: string[] = [];
+  const blocks = [describeCommand(settings)];
+  for (const [name, options] of services) {
+    const found = await findProblems(options, settings, signal);
+    problems.push(...found.map((text) => name === "" ? text : `${name}: ${text}`));
+    blocks.push(describe(name, options));
+  }
+  if (problems.length > 0) throw new UsageError([...new Set(problems)]);
+  return blocks.filter((block) => block !== "").join("\n\n");
+}
+
+/** What keeps a service from being served. */
+async function findProblems(
+  options: ServerOptions,
+  { status }: CommandSettings,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const problems = missingPermissions(options, status);
+  const settings = resolveSettings(options);
+  if (problems.length === 0 && settings.cert.length > 0) {
+    const { Tls } = await import("../net/tls.ts");
+    try {
+      new Tls(settings);
+    } catch (error) {
+      problems.push(`TLS: ${messageOf(error)}`);
+    }
+  }
+  try {
+    await new Children({ ...settings, observer: NO_OBSERVER }).check(signal);
+  } catch (error) {
+    if (!(error instanceof HandlerError)) throw error;
+    problems.push(error.message);
+  }
+  return problems;
+}
+
+/** What the command itself does besides, if anything. */
+function describeCommand({ status, maxChildren }: CommandSettings): string {
+  return block("spawnd", [
+    ...(status ? [["status", formatSocketAddress(status)] as const] : []),
+    ...(maxChildren === DEFAULTS.maxChildren ? [] : [["max-children", `${maxChildren}`] as const]),
+  ]);
+}
+
+/** A service: where it listens, what it runs, and every option that is not the default. */
+function describe(name: string, options: ServerOptions): string {
+  const { handler } = options;
+  const addresses = listenAddresses(options).map(formatListenAddress);
+  const given = options as unknown as Record<string, unknown>;
+  return block(name || handler.name, [
+    ["listen", addresses.map(shown).join(" ")],
+    ...describeHandler(handler),
+    ["warm", String(options.warm ?? handler.warm)],
+    ...SHARED_OPTIONS.filter(([key, option]) => key !== "warm" && isChanged(given[key], option))
+      .map(([key, option]) => [option.name, describeValue(option, given[key])] as const),
+  ]);
+}
+
+/** The handler as a configuration file would have it. */
+function describeHandler({ name, command, args, isSandboxed }: Handler): [string, string][] {
+  if (name === "counter" && command === Deno.execPath()) {
+    return [["handler", "the counter service"]];
+  }
+  if (!isSandboxed) return [["command", [command, ...args].map(shown).join(" ")]];
+  const at = args.indexOf(name);
+  const grants = args.slice(0, at).flatMap((flag) => /^--allow-(.+)/s.exec(flag)?.[1] ?? []);
+  return [
+    ["module", args.slice(at).map(shown).join(" ")],
+    ...(grants.length > 0 ? [["grant", grants.map(shown).join(" ")] as [string, string]] : []),
+  ];
+}
+
+/** Whether a value is given that is not the default. */
+function isChanged(value: unknown, { default: standard }: Option): boolean {
+  return value !== undefined && JSON.stringify(value) !== JSON.stringify(standard);
+}
+
+/** A value as text; of a switch, that it is on. */
+function describeValue(option: Option, value: unknown): string {
+  return option.argument === undefined ? "true" : formatValue(option, value);
+}
+
+/** A name, and facts below it; empty if there are none. */
+function block(name: string, facts: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...Object.values<Option>(OPTIONS).map(({ name }) => name.length));
+  const lines = facts.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`);
+  return lines.length === 0 ? "" : [name, ...lines].join("\n");
+}

@@ -1,0 +1,160 @@
+/**
+ * A service of a configuration file: its options, with the defaults at the top of the file, and its
+ * handler.
+ *
+ * @module
+ */
+
+import {
+  commandHandler,
+  counterHandler,
+  type Handler,
+  isModule,
+  moduleHandler,
+} from "../child/handler.ts";
+import type { ServerOptions } from "../server/options.ts";
+import { GRANT_WITHOUT_MODULE } from "./command_line.ts";
+import { ALL_OPTIONS, nameOf } from "./command_options.ts";
+import { HANDLER_KEYS, MODULE, SERVICE_OPTIONS, SHARED_OPTIONS } from "./config_keys.ts";
+import {
+  type Complaints,
+  type ConfigObject,
+  isText,
+  readObject,
+  readOptions,
+  toAbsolute,
+} from "./config_object.ts";
+import type { Node, Property } from "./jsonc.ts";
+import { findConflicts, unmatchedKeys } from "./option_rules.ts";
+import { shown } from "./usage_error.ts";
+
+type Values = Readonly<Record<string, unknown>>;
+
+/** What a service is read with. */
+interface Surroundings {
+  /** The top of the file. */
+  readonly defaults: { readonly object: ConfigObject; readonly values: Values };
+  /** Whether the file has no other service. */
+  readonly isOnly: boolean;
+  /** Whether the counter service is not to report its messages. */
+  readonly quiet: boolean;
+}
+
+/** Reads a service; what is returned is of use only if there are no complaints. */
+export function readService(
+  property: Property,
+  complaints: Complaints,
+  { defaults, isOnly, quiet }: Surroundings,
+): { options: ServerOptions; object: ConfigObject } {
+  const names = [shown(property.key)];
+  const own = [...SHARED_OPTIONS, ...SERVICE_OPTIONS];
+  const object = readObject(property.value, names, complaints, {
+    options: own,
+    others: HANDLER_KEYS,
+  });
+  const { grant, ...given } = readOptions(object, own, complaints);
+  const values = { ...inherit(defaults.values, given), ...given };
+  if (values.listen) {
+    values.listen = (values.listen as string[]).map((text) =>
+      toAbsoluteSocket(text, complaints.folder)
+    );
+  }
+
+  const counts = countsOf(values);
+  const placeOf = (key: string) =>
+    object.properties.get(nameOf(key)) ?? defaults.object.properties.get(nameOf(key)) ?? property;
+  for (const { key, other, isMissing, text } of findConflicts(counts)) {
+    if (!isMissing && !(key in given) && !(other in given)) continue; // the defaults' own
+    complaints.add(placeOf(key), [...names, nameOf(key)], text);
+  }
+  const unmatched = unmatchedKeys(counts);
+  if (unmatched) complaints.add(placeOf("cert"), [...names, "cert"], unmatched);
+  const hasAddress = ["listen", "hostname", "port", "unix"].some((key) => counts[key]);
+  if (object.isObject && !hasAddress && !isOnly) {
+    complaints.add(
+      property,
+      [...names, "listen"],
+      "is missing: several services need an address each",
+    );
+  }
+  const handler = readHandler(object, complaints, grant as (string | undefined)[] | undefined);
+  return { options: { ...values, handler: handler ?? counterHandler({ quiet }) }, object };
+}
+
+/**
+ * The defaults that a service keeps: not those that its own options exclude, and of TLS nothing that
+ * only makes sense with a certificate, if it has none. (It keeps `client-ca`: without its
+ * certificate, that is an error, and not a service for everybody.)
+ */
+function inherit(defaults: Values, own: Values): Record<string, unknown> {
+  const excludes = (a: string, b: string) =>
+    ALL_OPTIONS.find(([key]) => key === a)![1].excludes?.includes(b) ?? false;
+  const hasTls = countsOf({ ...defaults, ...own }).cert !== 0;
+  return Object.fromEntries(
+    Object.entries(defaults).filter(([key]) =>
+      !Object.keys(own).some((other) => excludes(key, other) || excludes(other, key)) &&
+      (hasTls || !["alpn", "tlsMin"].includes(key))
+    ),
+  );
+}
+
+/** How many values each option has; an empty list is none. */
+export function countsOf(values: Values): Record<string, number> & { cert: number } {
+  const counts = Object.entries(values)
+    .map(([key, value]) => [key, Array.isArray(value) ? value.length : 1]);
+  return { cert: 0, ...Object.fromEntries(counts) };
+}
+
+/** A Unix socket at a path that is relative to the folder of the file, as an absolute one. */
+function toAbsoluteSocket(text: string, folder: string): string {
+  return text?.startsWith("unix:") ? `unix:${toAbsolute(text.slice(5), folder)}` : text;
+}
+
+/** The handler that a service names, if it names one. */
+function readHandler(
+  { names, properties }: ConfigObject,
+  complaints: Complaints,
+  grant: readonly (string | undefined)[] = [],
+): Handler | undefined {
+  const [module, args, command] = HANDLER_KEYS.map((key) => properties.get(key));
+  const complain = (property: Property, text: string, got?: Node) =>
+    complaints.add(property, [...names, property.key], text, got);
+  if (module && command) complain(command, "cannot be given with module");
+  const granted = properties.get("grant");
+  if (granted && !module) complain(granted, GRANT_WITHOUT_MODULE);
+  if (args && !module) complain(args, "requires module; a program's stand in command");
+
+  const words = args && readWords(args.value);
+  if (args && !words) complain(args, 'takes a list of texts, such as ["-v"]', args.value);
+  if (command) {
+    const [program, ...rest] = readWords(command.value) ?? [];
+    if (program) return commandHandler(programPath(program, complaints.folder), rest);
+    complain(
+      command,
+      'takes a list of a program and its arguments, such as ["bc", "-l"]',
+      command.value,
+    );
+  }
+  if (!module) return undefined;
+  const { value } = module;
+  if (!isText(value) || !isModule(value.value)) {
+    complain(module, `takes ${MODULE}`, value);
+    return undefined;
+  }
+  const path = /^(?:file|https?|jsr|npm):/.test(value.value)
+    ? value.value
+    : toAbsolute(value.value, complaints.folder)!;
+  return moduleHandler(path, words ?? [], { grant: grant.filter((text) => text !== undefined) });
+}
+
+/** The texts of a list; `undefined` if it is something else. */
+function readWords(node: Node): string[] | undefined {
+  return node.type === "array" && node.children!.every(isText)
+    ? node.children!.map(({ value }) => value)
+    : undefined;
+}
+
+/** A program as it is if it is a name to look up in PATH, or else its absolute path. */
+function programPath(program: string, folder: string): string {
+  return program.includes("/") ? toAbsolute(program, folder)! : program;
+}

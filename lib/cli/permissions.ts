@@ -1,0 +1,48 @@
+/**
+ * The permissions of Deno that a server needs and does not have. Deno would ask for one, or throw
+ * once it is used; to name them all at the start, with their flags, is better.
+ *
+ * @module
+ */
+
+import { formatSocketAddress } from "../net/address.ts";
+import type { ServerOptions } from "../server/options.ts";
+import { listenAddresses } from "./listen_addresses.ts";
+import type { StatusAddress } from "./option_values.ts";
+
+/** A permission, what it is for, and its flag without the dashes. */
+type Need = readonly [permission: Deno.PermissionDescriptor, what: string, flag: string];
+
+/** What Deno does not allow of what these options need, one line each with the flag that does. */
+export function missingPermissions(options: ServerOptions, status?: StatusAddress): string[] {
+  const { handler: { command }, cert = [], key = [], clientCa = [] } = options;
+  const needs: Need[] = [];
+  const read = (path: string) => needs.push(needFile("read", path));
+  for (const address of listenAddresses(options)) {
+    if (address.transport === "tcp") {
+      const host = formatSocketAddress({ ...address, hostname: address.hostname || "::" });
+      needs.push([{ name: "net", host }, `listening on ${host}`, "net"]);
+    } else if (address.transport === "unix") {
+      read(address.path);
+      needs.push(needFile("write", address.path));
+    } else if (typeof address.fd === "string") {
+      const variable = "LISTEN_FDNAMES";
+      needs.push([{ name: "env", variable }, `reading ${variable}`, `env=${variable}`]);
+    }
+  }
+  needs.push([{ name: "run", command }, `running ${command}`, "run"]);
+  if (status) {
+    const host = formatSocketAddress(status);
+    needs.push([{ name: "net", host }, `serving its status on ${host}`, "net"]);
+  }
+  for (const path of [...cert, ...key, ...clientCa]) read(path);
+  const missing = needs
+    .filter(([permission]) => Deno.permissions.querySync(permission).state !== "granted")
+    .map(([, what, flag]) => `Deno does not allow ${what}: add --allow-${flag}`);
+  return [...new Set(missing)];
+}
+
+function needFile(name: "read" | "write", path: string): Need {
+  const what = name === "read" ? "reading" : "writing";
+  return [{ name, path }, `${what} ${path}`, `${name}=${path}`];
+}
