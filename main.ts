@@ -5,14 +5,16 @@
  */
 
 import config from "./deno.json" with { type: "json" };
-import { formatSocketAddress } from "./lib/net/address.ts";
-import { ListenError } from "./lib/net/listener.ts";
 import { LineWriter } from "./lib/base/line_writer.ts";
-import { messageOf } from "./lib/base/message_of.ts";
 import { configureLog, flushLog, log } from "./lib/base/log.ts";
+import { messageOf } from "./lib/base/message_of.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
+import type { Configuration } from "./lib/cli/config_file.ts";
+import { nameOf } from "./lib/cli/command_options.ts";
+import { missingPermissions } from "./lib/cli/permissions.ts";
+import { ListenError } from "./lib/net/listener.ts";
 import { ServicesError } from "./lib/server/acceptors.ts";
-import { Services } from "./lib/server/services.ts";
+import { Services, type Wanted } from "./lib/server/services.ts";
 import { resolveSettings } from "./lib/server/settings.ts";
 import type { StatusListener } from "./lib/status/listener.ts";
 
@@ -30,11 +32,7 @@ const stdout = new LineWriter({ sink: Deno.stdout, format });
 const stderr = new LineWriter({ sink: Deno.stderr, format });
 
 /** Why the server cannot start; each problem is one line that says what to do. */
-class StartError extends Error {
-  constructor(readonly problems: readonly string[]) {
-    super(problems.join("\n"));
-  }
-}
+class StartError extends AggregateError {}
 
 /** Serves until signals end it; resolves to the exit code. */
 async function main(args: readonly string[]): Promise<number> {
@@ -44,9 +42,10 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(commandLine.show === "help" ? usage().trimEnd() : `spawnd ${config.version}`);
     return 0;
   }
+  const configuration = await readServices(commandLine);
   configureLog({
-    level: commandLine.logLevel,
-    format: commandLine.logFormat,
+    level: configuration.logLevel,
+    format: configuration.logFormat,
     color: Deno.stderr.isTerminal() && !Deno.noColor,
   });
   // A fault in this program that shows in one connection must not end the others.
@@ -54,6 +53,12 @@ async function main(args: readonly string[]): Promise<number> {
     event.preventDefault();
     log.error("internal error", { stack: event.reason?.stack ?? String(event.reason) });
   });
+
+  if (commandLine.check) {
+    const { checkServices } = await import("./lib/cli/check.ts");
+    stdout.write(await checkServices(configuration.services, configuration));
+    return 0;
+  }
 
   // Signals may come before anything is served, and must not be the end of it.
   let services: Services | undefined;
@@ -69,22 +74,23 @@ async function main(args: readonly string[]): Promise<number> {
     });
   }
   if (Deno.build.os !== "windows") {
-    Deno.addSignalListener("SIGHUP", () => services?.reload());
+    Deno.addSignalListener(
+      "SIGHUP",
+      () => services?.reload(() => readAgain(commandLine, configuration)),
+    );
     // On SIGUSR1 Deno also opens its inspector (since 2.9.2), hence the second signal.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
-      Deno.addSignalListener(signal, () => services && logStatus(services));
+      Deno.addSignalListener(signal, () => services?.logStatus());
     }
   }
 
-  requirePermissions(commandLine);
-  const status = await startStatus(commandLine);
+  const missing = missingOf(configuration);
+  if (missing.length > 0) throw new StartError(missing);
+  const status = await startStatus(configuration);
   try {
-    const wanted = {
-      services: new Map([["", resolveSettings(commandLine.server)]]),
-      maxChildren: 0,
-    };
     services = await orStartError(() =>
-      Services.start(wanted, {
+      Services.start(wantedOf(configuration), {
+        once: commandLine.once,
         signal: stopping.signal,
         ...(status && { observerOf: () => status.observer }),
       })
@@ -100,50 +106,59 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (status) stdout.write(`spawnd status on ${status.url}`);
   const isClean = await services.finished;
+  if (commandLine.once) return killedBy ?? services.lastExit?.code ?? 1;
   return killedBy ?? (isClean ? 0 : 1);
 }
 
+/** What to serve: from the configuration file, which is read and loaded only then, or from `commandLine`. */
+async function readServices(commandLine: CommandLine): Promise<Configuration> {
+  const { config, overrides, server } = commandLine;
+  if (config === undefined) return { ...commandLine, services: new Map([["", server]]) };
+  const { readConfiguration } = await import("./lib/cli/config_file.ts");
+  return await readConfiguration(config, overrides);
+}
+
+/** What to serve from now on; throws if it cannot be served, or what has changed takes a restart. */
+async function readAgain(commandLine: CommandLine, running: Configuration): Promise<Wanted> {
+  const configuration = await readServices(commandLine);
+  const isChanged = (key: keyof Configuration) =>
+    JSON.stringify(configuration[key]) !== JSON.stringify(running[key]);
+  const problems = [
+    ...(["logLevel", "logFormat", "status"] as const).filter(isChanged)
+      .map((key) => `${nameOf(key)}: a change takes a restart`),
+    ...missingOf(configuration),
+  ];
+  if (problems.length > 0) throw new StartError(problems);
+  return wantedOf(configuration);
+}
+
+function wantedOf({ services, maxChildren }: Configuration): Wanted {
+  const settings = [...services].map(([name, options]) =>
+    [name, resolveSettings(options)] as const
+  );
+  return { services: new Map(settings), maxChildren };
+}
+
+/** What Deno does not allow of what there is to be served. */
+function missingOf({ services, status }: Configuration): string[] {
+  const missing = [...services.values()].flatMap((options) => missingPermissions(options, status));
+  return [...new Set(missing)];
+}
+
 /** Starts the status listener; its modules are loaded only then. */
-async function startStatus({ status }: CommandLine): Promise<StatusListener | undefined> {
+async function startStatus({ status }: Configuration): Promise<StatusListener | undefined> {
   if (status === undefined) return undefined;
   const { StatusListener } = await import("./lib/status/listener.ts");
   return await orStartError(() => StatusListener.listen(status));
-}
-
-/** Logs the numbers of each service on one line. */
-function logStatus({ all }: Services): void {
-  for (const [, service] of all) service.logStatus();
 }
 
 async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {
   try {
     return await start();
   } catch (error) {
-    if (error instanceof ServicesError) throw new StartError(error.errors.map(messageOf));
-    if (error instanceof ListenError) throw new StartError([error.message]);
+    if (error instanceof ServicesError) throw new StartError(error.errors);
+    if (error instanceof ListenError) throw new StartError([error]);
     throw error;
-  }
-}
-
-/** Deno would prompt for a missing permission, or throw; a message that names the flag is better. */
-function requirePermissions({ server, status }: CommandLine): void {
-  const { hostname, port, handler, cert, key, clientCa, unix } = resolveSettings(server);
-  const address = formatSocketAddress({ hostname, port });
-  const needs: [Deno.PermissionDescriptor, string][] = [
-    [{ name: "net", host: address }, `listening on ${address}`],
-    [{ name: "run", command: handler.command }, `running ${handler.command}`],
-  ];
-  if (status) {
-    const host = formatSocketAddress(status);
-    needs.push([{ name: "net", host }, `serving its status on ${host}`]);
-  }
-  for (const path of [...cert, ...key, ...clientCa, unix].filter((path) => path !== undefined)) {
-    needs.push([{ name: "read", path }, `reading ${path}`]);
-  }
-  if (unix !== undefined) needs.push([{ name: "write", path: unix }, `writing ${unix}`]);
-  for (const [permission, what] of needs) {
-    if (Deno.permissions.querySync(permission).state === "granted") continue;
-    throw new StartError([`Deno does not allow ${what}: add --allow-${permission.name}`]);
   }
 }
 
@@ -160,10 +175,11 @@ if (import.meta.main) {
     code = await main(Deno.args);
   } catch (error) {
     if (error instanceof UsageError) {
-      stderr.write(`spawnd: ${error.message}\nTry --help for all options.`);
+      for (const problem of error.problems) stderr.write(`spawnd: ${problem}`);
+      stderr.write("Try --help for all options.");
       code = 2;
     } else if (error instanceof StartError) {
-      for (const problem of error.problems) stderr.write(`spawnd: ${problem}`);
+      for (const problem of error.errors) stderr.write(`spawnd: ${messageOf(problem)}`);
       code = 1;
     } else throw error;
   }

@@ -6,8 +6,7 @@
  */
 
 import { messageOf } from "../base/message_of.ts";
-import { NO_OBSERVER } from "../base/observer.ts";
-import { Children } from "../child/children.ts";
+import { checkChildren } from "../child/children.ts";
 import { type Handler, HandlerError } from "../child/handler.ts";
 import { formatSocketAddress } from "../net/address.ts";
 import { formatListenAddress } from "../net/listen_address.ts";
@@ -61,7 +60,7 @@ async function findProblems(
     }
   }
   try {
-    await new Children({ ...settings, observer: NO_OBSERVER }).check(signal);
+    await checkChildren(settings, signal);
   } catch (error) {
     if (!(error instanceof HandlerError)) throw error;
     problems.push(error.message);

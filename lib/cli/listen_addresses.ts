@@ -10,22 +10,12 @@ import {
   type ListenAddress,
   parseListenAddress,
 } from "../net/listen_address.ts";
-import { OPTIONS, type ServerOptions } from "../server/options.ts";
+import type { ServerOptions } from "../server/options.ts";
+import { addressesOf } from "../server/settings.ts";
 
 /** The addresses, in the order in which they are given; the default if none is. */
 export function listenAddresses(options: ServerOptions): ListenAddress[] {
-  const { listen = [], hostname, port, unix } = options;
-  const addresses = listen.map((text) => parseListenAddress(text)!);
-  const isDefault = listen.length === 0 && unix === undefined;
-  if (hostname !== undefined || port !== undefined || isDefault) {
-    addresses.push({
-      transport: "tcp",
-      hostname: hostname ?? OPTIONS.hostname.default,
-      port: port ?? OPTIONS.port.default,
-    });
-  }
-  if (unix !== undefined) addresses.push({ transport: "unix", path: unix });
-  return addresses;
+  return addressesOf(options).map((text) => parseListenAddress(text)!);
 }
 
 /**

@@ -10,13 +10,13 @@ import { quote } from "../base/quote.ts";
 const MAX_SHOWN = 60;
 
 /** A command line or a configuration that cannot be used; each problem says what could be. */
-export class UsageError extends Error {
+export class UsageError extends AggregateError {
   override readonly name = "UsageError";
   /** What is wrong, one line each; at least one. */
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
+    super(problems, problems.join("\n"));
     this.problems = problems;
   }
 }

@@ -12,6 +12,7 @@ import { ChildBudget } from "../admission/child_budget.ts";
 import { log, logOf } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import { NO_OBSERVER, type Observer } from "../base/observer.ts";
+import type { Exit } from "../child/worker.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { differences } from "./differences.ts";
 import { type Acceptors, openAcceptors, ServicesError } from "./acceptors.ts";
@@ -86,6 +87,16 @@ export class Services {
   get all(): [name: string, service: Service][] {
     const leaving = [...this.#leaving].map(([service, name]): [string, Service] => [name, service]);
     return [...this.#running, ...leaving];
+  }
+
+  /** How the child of the last connection to end did, of a single service. */
+  get lastExit(): Exit | undefined {
+    return this.all[0]?.[1].lastExit;
+  }
+
+  /** Logs the numbers of each service on one line. */
+  logStatus(): void {
+    for (const [, service] of this.all) service.logStatus();
   }
 
   /** Whether they are shutting down or have shut down. */
