@@ -138,3 +138,29 @@ Deno.test("help and version are asked for in every usual way", () => {
   assertEquals(parseCommandLine(["--port", "1", "--help", "a.ts"]).show, "help");
   assertEquals(parseCommandLine(["--version"]).show, "version");
 });
+
+Deno.test("a configuration file may be given with settings that take the place of its own", () => {
+  const { config, check, once, overrides } = parseCommandLine(
+    "-c services.jsonc --check --max-children 5 --log-level warn --status 1".split(" "),
+  );
+  assertEquals([config, check, once], ["services.jsonc", true, false]);
+  assertEquals(overrides, {
+    maxChildren: 5,
+    logLevel: "warn",
+    status: { hostname: "127.0.0.1", port: 1 },
+  });
+  const plain = parseCommandLine(["--once"]);
+  assertEquals([plain.config, plain.check, plain.once, plain.maxChildren], [
+    undefined,
+    false,
+    true,
+    0,
+  ]);
+  assertEquals(plain.overrides, {});
+});
+
+Deno.test("a limit that is too short to be counted is a millisecond, not no limit", () => {
+  for (const [text, ms] of [["0", 0], ["0.0001", 1], ["0.001", 1], ["1.0004", 1000]] as const) {
+    assertEquals(parseCommandLine(["--idle-timeout", text]).server.idleTimeoutMs, ms);
+  }
+});

@@ -168,3 +168,32 @@ Deno.test("a word that is no handler is named", () => {
   );
   assertEquals(complaint("--"), "-- takes a program and its arguments, got nothing");
 });
+
+Deno.test("all that is wrong with a command line is named at once", () => {
+  const { problems }: UsageError = assertThrows(
+    () =>
+      parseCommandLine("--port x --prot 1 --reuse-port=no --cert c --allow a --allow b".split(" ")),
+    UsageError,
+  );
+  assertEquals(problems, [
+    '--port takes a whole number from 0 to 65535, got "x"',
+    '--allow takes a network such as 192.0.2.0/24 or 2001:db8::/32, got "a"',
+    '--allow takes a network such as 192.0.2.0/24 or 2001:db8::/32, got "b"',
+    '--reuse-port is a switch and takes no value, got "--reuse-port=no"',
+    'unknown option "--prot", did you mean --port?',
+    "--cert requires --key",
+  ]);
+});
+
+Deno.test("beside --config there are only options of the command", () => {
+  assertEquals(
+    complaint("--port", "1", "--config", "f", "--allow", "::1", "--once", "a.ts").split("\n"),
+    [
+      "--once cannot be given with --config",
+      "--port cannot be given with --config: set it in the file",
+      "--allow cannot be given with --config: set it in the file",
+      'a handler cannot be given with --config: set it in the file, got "a.ts"',
+    ],
+  );
+  assertEquals(complaint("--config"), "--config takes a path, got nothing");
+});

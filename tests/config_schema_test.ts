@@ -1,0 +1,86 @@
+/**
+ * docs/schema.json: it is that of the option table, and says what the checker says.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { Ajv } from "ajv";
+import fc from "fast-check";
+import { parse } from "jsonc-parser";
+import { UsageError } from "../lib/cli/command_line.ts";
+import { parseConfiguration } from "../lib/cli/config_file.ts";
+import { configurationSchema } from "../lib/cli/schema.ts";
+import { plausible, slipped } from "./_configurations.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const ajv = new Ajv({
+  allErrors: true,
+  strictTypes: false,
+  strictTuples: false,
+  strictRequired: false,
+});
+ajv.addKeyword("allowTrailingCommas");
+const conforms = ajv.compile(configurationSchema());
+
+/** What the checker says is wrong, without the file and line. */
+function problemsOf(text: string): string[] {
+  try {
+    parseConfiguration(text, "services.jsonc");
+    return [];
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return error.problems.map((problem) => problem.replace(/^services\.jsonc:\d+: /, ""));
+  }
+}
+
+/** What the checker knows and a schema cannot express. */
+const BEYOND = [
+  /takes a network such as/, // the bits of a prefix
+  /takes HOST:PORT/, // the largest port
+  /takes a port, or an address/,
+  /takes a number, or a number and seconds/, // ranges within a text
+  /: requires [a-z]/, // what is required may be a default, or an empty list
+  /every cert takes a key/,
+  /user: cannot be given with/, // a default
+  /listen: is missing: several services/,
+  /listens on .+ too$/,
+  /is given twice$/,
+];
+
+Deno.test("docs/schema.json is what deno task schema writes", async () => {
+  const written = await Deno.readTextFile(new URL("docs/schema.json", ROOT));
+  assertEquals(written, `${JSON.stringify(configurationSchema(), null, 2)}\n`);
+});
+
+Deno.test("the example and every documented configuration conform to the schema, and are right", async () => {
+  const configurations = [await Deno.readTextFile(new URL("examples/services.jsonc", ROOT))];
+  for (const file of ["README.md", "docs/programs.md", "docs/migrating.md", "deploy/README.md"]) {
+    const text = await Deno.readTextFile(new URL(file, ROOT)).catch(() => "");
+    const blocks = text.matchAll(/^```jsonc?\n(.*?)^```/gms);
+    configurations.push(
+      ...Array.from(blocks, ([, block]) => block!).filter((block) => /"services"/.test(block)),
+    );
+  }
+  for (const text of configurations) {
+    assert(conforms(parse(text)), `${ajv.errorsText(conforms.errors)}\n${text}`);
+    assertEquals(problemsOf(text), [], text);
+  }
+});
+
+Deno.test("the schema and the checker agree, but for what a schema cannot express", () => {
+  const verdicts = { both: 0, neither: 0, beyond: 0 };
+  fc.assert(
+    fc.property(fc.oneof(plausible, slipped), (configuration) => {
+      const text = JSON.stringify(configuration);
+      const isValid = conforms(JSON.parse(text));
+      const problems = problemsOf(text);
+      const unexpected = problems.filter((problem) => !BEYOND.some((rule) => rule.test(problem)));
+      if (isValid) assertEquals(unexpected, [], text);
+      else assert(problems.length > 0, `${ajv.errorsText(conforms.errors)}\n${text}`);
+      verdicts[!isValid ? "neither" : problems.length === 0 ? "both" : "beyond"]++;
+    }),
+    { numRuns: 2_000 },
+  );
+  for (const [verdict, count] of Object.entries(verdicts)) {
+    assert(count > 100, `${verdict} ${count}`);
+  }
+});
