@@ -34,10 +34,13 @@ const TEXTS = [
   "__proto__",
 ];
 
+/** JSON values at the edge of what some option takes. */
+export const EDGES: readonly unknown[] = [...TEXTS, true, false, null, 0, 1, -1, 0.5, 65_536, 1e21];
+
 /** Any JSON value, with a liking for those at the edge of what an option takes. */
 export const anyValue = fc.oneof(
   {
-    arbitrary: fc.constantFrom<unknown>(...TEXTS, true, false, null, 0, 1, -1, 0.5, 65_536, 1e21),
+    arbitrary: fc.constantFrom<unknown>(...EDGES),
     weight: 4,
   },
   fc.jsonValue({ maxDepth: 2 }),
@@ -130,7 +133,8 @@ export const plausible = fc.tuple(
   ),
 ).map(([top, services]) => ({ ...top, services }));
 
-const KEYS = [
+/** Keys of all kinds, and some that are none. */
+export const KEYS: readonly string[] = [
   ...[...FILE_COMMAND_OPTIONS, ...SHARED_OPTIONS, ...SERVICE_OPTIONS].map(([, { name }]) => name),
   ...HANDLER_KEYS,
   ...["$schema", "services", "check", "max-per-sorce", "maxQueue", "", "__proto__", "a\nb"],

@@ -9,7 +9,7 @@ import { parse } from "jsonc-parser";
 import { UsageError } from "../lib/cli/command_line.ts";
 import { parseConfiguration } from "../lib/cli/config_file.ts";
 import { configurationSchema } from "../lib/cli/schema.ts";
-import { plausible, slipped } from "./_configurations.ts";
+import { EDGES, KEYS, plausible, slipped } from "./_configurations.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const ajv = new Ajv({
@@ -66,17 +66,38 @@ Deno.test("the example and every documented configuration conform to the schema,
   }
 });
 
+/** Asserts that the schema and the checker agree on a configuration; which verdict it is. */
+function compare(configuration: unknown): "both" | "neither" | "beyond" {
+  const text = JSON.stringify(configuration);
+  const isValid = conforms(JSON.parse(text));
+  const problems = problemsOf(text);
+  if (!isValid) {
+    assert(problems.length > 0, `${ajv.errorsText(conforms.errors)}\n${text}`);
+    return "neither";
+  }
+  const isBeyond = (problem: string) => BEYOND.some((rule) => rule.test(problem));
+  assertEquals(problems.filter((problem) => !isBeyond(problem)), [], text);
+  return problems.length === 0 ? "both" : "beyond";
+}
+
+Deno.test("the schema and the checker agree on every key with values that it may not have", () => {
+  for (const key of KEYS) {
+    for (
+      const value of [...EDGES, ...EDGES.map((value) => [value]), [], {}, { A: "\0" }, { "": "" }]
+    ) {
+      const property = Object.fromEntries([[key, value]]);
+      compare({ services: { a: { module: "a.ts", ...property } } });
+      compare({ services: { a: property } });
+      compare({ services: { a: {} }, ...property });
+    }
+  }
+});
+
 Deno.test("the schema and the checker agree, but for what a schema cannot express", () => {
   const verdicts = { both: 0, neither: 0, beyond: 0 };
   fc.assert(
     fc.property(fc.oneof(plausible, slipped), (configuration) => {
-      const text = JSON.stringify(configuration);
-      const isValid = conforms(JSON.parse(text));
-      const problems = problemsOf(text);
-      const unexpected = problems.filter((problem) => !BEYOND.some((rule) => rule.test(problem)));
-      if (isValid) assertEquals(unexpected, [], text);
-      else assert(problems.length > 0, `${ajv.errorsText(conforms.errors)}\n${text}`);
-      verdicts[!isValid ? "neither" : problems.length === 0 ? "both" : "beyond"]++;
+      verdicts[compare(configuration)]++;
     }),
     { numRuns: 2_000 },
   );

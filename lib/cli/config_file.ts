@@ -92,7 +92,6 @@ export function parseConfiguration(
   const services = new Map<string, ServerOptions>();
   const owners = new Map<string, string>();
   for (const property of entries) {
-    if (complaints.isFull) break;
     const { key: name } = property;
     const count = complaints.count;
     if (!SERVICE_NAME.test(name)) {

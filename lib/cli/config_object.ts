@@ -40,11 +40,6 @@ export class Complaints {
     return this.#faults.length;
   }
 
-  /** Whether there are more than are listed, so that it is of no use to look for others. */
-  get isFull(): boolean {
-    return this.#faults.length > MAX_LISTED;
-  }
-
   /**
    * Adds a problem.
    *
@@ -61,7 +56,7 @@ export class Complaints {
   addFaults(faults: readonly Fault[]): void {
     let last = 0;
     for (const fault of faults) {
-      if (this.isFull) break; // to find the line of each takes time
+      if (this.count > MAX_LISTED) break; // to find the line of each takes time
       const line = lineOf(this.#text, fault.offset);
       if (line !== last) this.#faults.push(fault);
       last = line;
@@ -102,7 +97,6 @@ export function readObject(
   const known = [...others, ...options.map(([, { name }]) => name)];
   const properties = new Map<string, Property>();
   for (const property of isObject ? propertiesOf(node) : []) {
-    if (complaints.isFull) break;
     const { key } = property;
     const where = [...names, shown(key)];
     if (!known.includes(key)) complaints.add(property, where, explainUnknown(key, known));
