@@ -42,17 +42,14 @@ export async function openAcceptors(
   const found = new Map<string, Acceptor[]>();
   const opened: Acceptor[] = [];
   const errors: Error[] = [];
-  // A port of 0 is any number of addresses: a service keeps its own.
-  const names = [...wanted.keys()].sort((a, b) => Number(open.has(b)) - Number(open.has(a)));
-  for (const name of names) {
-    const settings = wanted.get(name)!;
+  for (const [name, settings] of wanted) {
     const acceptors: Acceptor[] = [];
     found.set(name, acceptors);
     for (const address of settings.listen) {
       const key = keyOf(address, settings);
-      let acceptor = [...open.get(name) ?? [], ...free].find((one) =>
-        one.key === key && free.has(one)
-      );
+      const isAnyPort = address.endsWith(":0"); // of which a service only has its own
+      const candidates = isAnyPort ? open.get(name) ?? [] : [...free];
+      let acceptor = candidates.find((one) => one.key === key && free.has(one));
       if (acceptor === undefined) {
         try {
           const listener = await Listener.open(parseListenAddress(address)!, settings);
