@@ -40,6 +40,9 @@ export interface Transport {
   close(): void;
 }
 
+/** A socket that has just been accepted. */
+export type AcceptedConn = Transport & Pick<Deno.Conn, "remoteAddr" | "localAddr">;
+
 /** An accepted connection. */
 export class Connection implements Endpoint {
   readonly #transport: Transport;
@@ -53,11 +56,11 @@ export class Connection implements Endpoint {
   }
 
   /** A client that has just been accepted. */
-  static accepted(conn: Deno.Conn): Connection {
+  static accepted(conn: AcceptedConn, { keepAlive }: { keepAlive: boolean }): Connection {
     const { setNoDelay, setKeepAlive } = conn as Partial<Deno.TcpConn>; // Unix sockets have neither
     try {
       setNoDelay?.call(conn, true); // one write of a child is likely one message: do not delay it
-      setKeepAlive?.call(conn, true); // a peer that lost power sends no FIN
+      if (keepAlive) setKeepAlive?.call(conn, true); // a peer that lost power sends no FIN
     } catch {
       // Already reset; the first read will fail too.
     }
@@ -159,7 +162,7 @@ export class Connection implements Endpoint {
   }
 }
 
-function addressesOf({ remoteAddr, localAddr }: Deno.Conn): ClientFacts {
+function addressesOf({ remoteAddr, localAddr }: AcceptedConn): ClientFacts {
   if (remoteAddr.transport !== "tcp" || localAddr.transport !== "tcp") {
     return "path" in remoteAddr && remoteAddr.path ? { path: remoteAddr.path } : {};
   }

@@ -19,7 +19,7 @@ export type ListenAddress =
   | {
     /** A listening socket that the program was started with, such as systemd's. */
     readonly transport: "fd";
-    /** Its number, or its name in `LISTEN_FDNAMES` (sd_listen_fds(3)). */
+    /** The number of its descriptor, or the name that one or more have (sd_listen_fds(3)). */
     readonly fd: number | string;
   };
 
@@ -39,7 +39,7 @@ export type ListenAddress =
 export function parseListenAddress(text: string): ListenAddress | undefined {
   const [, path] = /^unix:(.+)$/s.exec(text) ?? [];
   if (path !== undefined) return { transport: "unix", path };
-  const [, fd] = /^fd:([\w.@-]+)$/.exec(text) ?? [];
+  const [, fd] = /^fd:([^:\s]+)$/.exec(text) ?? [];
   if (fd !== undefined) return { transport: "fd", fd: /^\d+$/.test(fd) ? Number(fd) : fd };
   const [, ipv6, other = "", digits] = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);

@@ -1,49 +1,49 @@
 /**
- * The listener: a listening socket, over TCP or at a path in the file system.
+ * The listener: a listening socket, over TCP, at a path in the file system, or inherited.
  *
  * A failed accept must never end it: the client may have left already, or descriptors may have run
  * out for a while. Nor may closing it reset clients: the kernel completes connections by itself and
- * resets those still in the backlog when the socket closes, so the backlog is accepted first.
+ * resets those still in the backlog when the socket closes, so the backlog is accepted first. An
+ * inherited socket does not close with the listener: the backlog is left to its next one.
  *
  * @module
  */
 
-import { formatSocketAddress } from "./address.ts";
-import type { ListenAddress } from "./listen_address.ts";
-import { Connection } from "./connection.ts";
+import { formatSocketAddress, type SocketAddress } from "./address.ts";
+import { type AcceptedConn, Connection } from "./connection.ts";
+import { formatListenAddress, type ListenAddress } from "./listen_address.ts";
+import { ListenError } from "./listen_error.ts";
+import { UnixListener } from "./unix_listener.ts";
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 
-/** An address cannot be listened on. The message says why and what to do, in one line. */
-export class ListenError extends Error {
-  /** Always `ListenError`. */
-  override readonly name = "ListenError";
+export { ListenError } from "./listen_error.ts";
 
+/** Options for {@linkcode Listener.open}. */
+export interface ListenerOptions {
   /**
-   * Creates an error for one address.
-   *
-   * @param address The address to listen on, as it is shown in the message.
-   * @param reason What is wrong and what to do about it.
+   * The backlog: how many connections the kernel holds until they are accepted. Unix sockets have
+   * the system's own (seen on Deno 2.9), inherited ones what they were given.
    */
-  constructor(address: string, reason: string) {
-    super(`Cannot listen on ${address}: ${reason}`);
-  }
+  readonly backlog: number;
+  /** Whether other sockets may listen on the same TCP port (SO_REUSEPORT). */
+  readonly reusePort: boolean;
+  /** Whether the kernel probes TCP clients that say nothing. */
+  readonly keepAlive: boolean;
 }
 
 /** Options for {@linkcode Listener.tcp}. */
-export interface TcpOptions {
-  /** The address, or a host name to resolve. */
-  readonly hostname: string;
-  /** The port, from 0 to 65535; 0 picks a free one. */
-  readonly port: number;
-  /** The backlog: how many connections the kernel holds until they are accepted. */
-  readonly backlog: number;
-  /** Whether other sockets may listen on the same port (SO_REUSEPORT). */
-  readonly reusePort: boolean;
-}
+export type TcpOptions = SocketAddress & ListenerOptions;
 
-type Socket = Deno.Listener<Deno.TcpConn | Deno.UnixConn>;
+/** What clients are accepted from. */
+interface AcceptingSocket {
+  readonly addr: Deno.Addr;
+  accept(): Promise<AcceptedConn>;
+  /** Leaves the backlog to others; what was taken from it is still accepted. */
+  stop?(): void;
+  close(): void;
+}
 
 /** How long accepting pauses after an error such as EMFILE. */
 const ACCEPT_PAUSE_MS = 100;
@@ -59,39 +59,46 @@ const ACCEPTS_PER_TURN = 4;
 
 /** A listening socket. */
 export class Listener {
-  /** The address it listens on. */
+  /** The address it listens on; of an inherited Unix socket the path is not known. */
   readonly addr: Deno.NetAddr | Deno.UnixAddr;
-  /** The address as shown in the log: `ip:port` or `unix:path`. */
+  /** The address as shown in the log: `ip:port`, `unix:path`, or `fd:3` for an inherited Unix socket. */
   readonly name: string;
-  #socket: Socket | undefined;
+  readonly #keepAlive: boolean;
+  #socket: AcceptingSocket | undefined;
   /** Set while it is closing: closes it even if the backlog was never seen empty. */
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
   #closeByMs = Infinity;
   /** How many accepts of this turn will still find the backlog as it is. */
   #acceptsLeft = 0;
   #isPaused = false;
-  /** Rejects the pending accept, for a socket that is left open. */
-  #cancelAccept: (() => void) | undefined;
-  /** The device and inode of the socket file, by which it is told from another one at its path. */
-  readonly #file: string | undefined;
 
-  private constructor(socket: Socket, file?: string) {
+  private constructor(socket: AcceptingSocket, keepAlive: boolean, name?: string) {
     this.#socket = socket;
-    this.#file = file;
+    this.#keepAlive = keepAlive;
     this.addr = socket.addr as Deno.NetAddr | Deno.UnixAddr;
-    this.name = "path" in this.addr ? `unix:${this.addr.path}` : formatSocketAddress(this.addr);
+    this.name = this.addr.transport === "tcp" ? formatSocketAddress(this.addr) : name!;
   }
 
-  /** Stop-gap. */
-  static async open(
-    address: ListenAddress,
-    options: { backlog: number; reusePort: boolean; keepAlive: boolean },
-  ): Promise<Listener> {
-    if (address.transport === "tcp") {
-      return Listener.tcp({ ...options, hostname: address.hostname || "::", port: address.port });
+  /**
+   * Listens on an address; an inherited socket is found by its number, see
+   * {@linkcode resolveListenAddress}.
+   *
+   * @throws {ListenError} The address cannot be listened on.
+   */
+  static async open(address: ListenAddress, options: ListenerOptions): Promise<Listener> {
+    const { keepAlive } = options;
+    const name = formatListenAddress(address);
+    switch (address.transport) {
+      case "tcp":
+        return Listener.tcp({ ...address, ...options });
+      case "unix":
+        return new Listener(await UnixListener.open(address.path), keepAlive, name);
+      case "fd": {
+        const { InheritedListener } = await import("./inherited_listener.ts");
+        const socket = await InheritedListener.open(address.fd, { keepAlive });
+        return new Listener(socket, keepAlive, name);
+      }
     }
-    if (address.transport === "unix") return await Listener.unix(address.path);
-    throw new ListenError("fd", "not yet");
   }
 
   /**
@@ -99,42 +106,19 @@ export class Listener {
    *
    * @throws {ListenError} The address cannot be listened on.
    */
-  static tcp({ hostname, port, backlog, reusePort }: TcpOptions): Listener {
+  static tcp({ hostname, port, backlog, reusePort, keepAlive }: TcpOptions): Listener {
+    const listen = (hostname: string) =>
+      new Listener(Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort }), keepAlive);
     try {
-      return new Listener(Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort }));
+      if (hostname !== "") return listen(hostname);
+      try {
+        return listen("::"); // IPv4 too
+      } catch (error) {
+        if ((error as { code?: string }).code !== "EAFNOSUPPORT") throw error;
+        return listen("0.0.0.0"); // the kernel has no IPv6
+      }
     } catch (error) {
       throw new ListenError(formatSocketAddress({ hostname, port }), explainListenError(error));
-    }
-  }
-
-  /**
-   * Listens on a Unix socket. A stale socket file, on which no program listens, is replaced.
-   *
-   * @throws {ListenError} The path cannot be listened on.
-   */
-  static async unix(path: string): Promise<Listener> {
-    const listen = () => {
-      const socket = Deno.listen({ transport: "unix", path });
-      return new Listener(socket, identityOf(path));
-    };
-    try {
-      try {
-        return listen();
-      } catch (error) {
-        if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-      }
-      if (!(await Deno.lstat(path)).isSocket) {
-        throw new Error("the path exists and is not a socket. Choose another path");
-      }
-      if (await isListening(path)) {
-        throw new Error(
-          "the path is in use. Stop the program that listens there, or choose another path",
-        );
-      }
-      await Deno.remove(path);
-      return listen();
-    } catch (error) {
-      throw new ListenError(`unix:${path}`, messageOf(error));
     }
   }
 
@@ -147,11 +131,9 @@ export class Listener {
   async accept(): Promise<Connection | undefined> {
     while (this.#socket !== undefined) {
       try {
-        const accepting = this.#file === undefined
-          ? this.#socket.accept()
-          : this.#acceptOrCancel(this.#socket);
+        const accepting = this.#socket.accept();
         if (this.#closeTimer) await this.#closeIfEmpty(accepting);
-        return Connection.accepted(await accepting);
+        return Connection.accepted(await accepting, { keepAlive: this.#keepAlive });
       } catch (error) {
         if (error instanceof Deno.errors.BadResource) return; // closed
         // A client's reset before accept (seen on 2.9 as NotConnected).
@@ -170,22 +152,16 @@ export class Listener {
     }
   }
 
-  /** Accepts as the socket does, until the listener is closed, even if the socket is not. */
-  #acceptOrCancel(socket: Socket): Promise<Deno.Conn> {
-    return new Promise((resolve, reject) => {
-      this.#cancelAccept = () => reject(new Deno.errors.BadResource("Listener has been closed"));
-      socket.accept().then(resolve, reject);
-    });
-  }
-
   /**
-   * Lets {@linkcode Listener.accept} empty the backlog, then closes.
+   * Lets {@linkcode Listener.accept} empty the backlog, then closes. An inherited socket is closed
+   * immediately; only what had been taken from its backlog is still accepted.
    *
    * The backlog is known to be empty only right after a client was accepted, because only then has
    * the kernel just been asked. If clients connect often, the next one comes soon. If they connect
    * rarely, any moment will do, so a timer closes the socket after {@linkcode CLOSE_TIMEOUT_MS}.
    */
   close(): void {
+    if (this.#socket?.stop) return this.#socket.stop();
     if (this.#closeTimer !== undefined) return;
     this.#closeByMs = performance.now() + MAX_CLOSE_MS;
     this.#waitForClient();
@@ -201,7 +177,7 @@ export class Listener {
   }
 
   /** Closes the socket if `accepting` finds no client, or else waits for another one. */
-  async #closeIfEmpty(accepting: Promise<Deno.Conn>): Promise<void> {
+  async #closeIfEmpty(accepting: Promise<AcceptedConn>): Promise<void> {
     let isEmpty = !await settlesAtOnce(accepting);
     if (isEmpty && this.#acceptsLeft <= 0) {
       await new Promise((resolve) => setTimeout(resolve)); // a turn of its own
@@ -216,33 +192,8 @@ export class Listener {
   /** Closes immediately; the kernel resets the connections in the backlog. */
   closeNow(): void {
     clearTimeout(this.#closeTimer);
-    const socket = this.#socket;
+    this.#socket?.close();
     this.#socket = undefined;
-    // Closing unlinks whatever is at the path (seen on 2.9). If that is another server's socket, ours
-    // cannot be reached any more, and is left to the end of the process.
-    const { path } = this.addr as Deno.UnixAddr;
-    const file = identityOf(path);
-    if (file === undefined || file === this.#file) socket?.close();
-    else socket?.unref();
-    this.#cancelAccept?.();
-    // The process may end before a pending accept lets go of the socket, and so of its file.
-    if (file === undefined || identityOf(path) !== this.#file) return;
-    try {
-      Deno.removeSync(path);
-    } catch {
-      // It has just gone, or may not be removed: the next server replaces a stale file.
-    }
-  }
-}
-
-/** The device and inode of the file at a path, if there is one. */
-function identityOf(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  try {
-    const { dev, ino } = Deno.lstatSync(path);
-    return `${dev}:${ino}`;
-  } catch {
-    return undefined;
   }
 }
 
@@ -254,15 +205,6 @@ async function settlesAtOnce(promise: Promise<unknown>): Promise<boolean> {
   // An accept that finds a client takes two turns (seen on 2.9).
   for (let turn = 0; turn < 10 && !settled; turn++) await undefined;
   return settled;
-}
-
-async function isListening(path: string): Promise<boolean> {
-  try {
-    (await Deno.connect({ transport: "unix", path })).close();
-    return true;
-  } catch (error) {
-    return !(error instanceof Deno.errors.ConnectionRefused);
-  }
 }
 
 /** Says why listening on a TCP port failed and what to do about it. */

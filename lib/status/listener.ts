@@ -82,7 +82,12 @@ export class StatusListener implements AsyncDisposable {
       },
       ended: (seconds) => metrics.ended(seconds),
     };
-    this.#listener = Listener.tcp({ ...options, backlog: MAX_CONNECTIONS, reusePort: false });
+    this.#listener = Listener.tcp({
+      ...options,
+      backlog: MAX_CONNECTIONS,
+      reusePort: false,
+      keepAlive: true,
+    });
     this.#http = new HttpServer(this.#listener, (request) => this.#answer(request));
   }
 

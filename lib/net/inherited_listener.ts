@@ -1,0 +1,173 @@
+/**
+ * The inherited listener: a listening socket that the process was started with (sd_listen_fds(3)).
+ *
+ * Deno can adopt one by `node:net` alone, which needs no permission. But a `net.Server` accepts
+ * whatever comes, at once, and its TCP sockets cannot write to a client that has half-closed without
+ * sending a byte (EPIPE, seen on 2.9.6). So only the server's handle is used here, which accepts when
+ * it is asked to, and the TCP sockets continue as Deno's own. None of that is a public interface:
+ * tests hold it in place.
+ *
+ * The handle takes all that is in the backlog when it has nothing left of what it took before. That
+ * is the bound of what it holds, and whoever closes it has to serve the rest: these clients cannot
+ * be given back.
+ *
+ * @module
+ */
+
+import { createServer, type Server } from "node:net";
+import { InheritedTcpConn, type TcpHandle } from "./inherited_tcp_conn.ts";
+import { FIRST_FD } from "./inherited_names.ts";
+import { InheritedUnixConn } from "./inherited_unix_conn.ts";
+import { ListenError } from "./listen_error.ts";
+import { messageOf } from "../base/message_of.ts";
+
+/** An accepted client. */
+export type InheritedConn = InheritedTcpConn | InheritedUnixConn;
+
+/** What `node:net` listens by (seen on Deno 2.9.6). */
+interface ListeningHandle {
+  constructor: new (type: 0) => TcpHandle;
+  onconnection: (status: number) => void;
+  onread: () => void;
+  /** Gives the client to a new handle; not 0 if there is none. */
+  accept(client: TcpHandle): number;
+  readStart(): number;
+  readStop(): number;
+}
+
+/**
+ * How often accepting is tried anew while no client comes, in milliseconds: after an error, such as
+ * no descriptor left, the handle would wait for ever.
+ */
+const RETRY_MS = 1_000;
+
+/** A listening socket that somebody else has opened, and may keep open. */
+export class InheritedListener {
+  /** The address; without a path over a Unix socket, which does not tell it. */
+  readonly addr: Deno.NetAddr | Deno.UnixAddr;
+  readonly #server: Server;
+  readonly #handle: ListeningHandle;
+  readonly #keepAlive: boolean;
+  /** The accept that waits for a client. */
+  #waiting: PromiseWithResolvers<InheritedConn> | undefined;
+  #retrying: ReturnType<typeof setInterval> | undefined;
+  /** Clients that were left when it closed. */
+  readonly #rest: TcpHandle[] = [];
+  #isClosed = false;
+
+  private constructor(server: Server, handle: ListeningHandle, keepAlive: boolean) {
+    const address = server.address();
+    this.addr = address !== null && typeof address === "object"
+      ? { transport: "tcp", hostname: address.address, port: address.port }
+      : { transport: "unix", path: "" };
+    this.#server = server;
+    this.#handle = handle;
+    this.#keepAlive = keepAlive;
+    handle.onconnection = () => this.#give();
+    handle.onread = () => {}; // for #look()
+  }
+
+  /**
+   * Listens on the socket of a descriptor.
+   *
+   * @throws {ListenError} It is not a socket to listen on.
+   */
+  static async open(
+    fd: number | string,
+    { keepAlive }: { keepAlive: boolean },
+  ): Promise<InheritedListener> {
+    const server = createServer();
+    try {
+      if (typeof fd === "string") throw new Error("the name has not been looked up");
+      if (fd < FIRST_FD) throw new Error("0, 1 and 2 are stdin, stdout and stderr");
+      server.listen({ fd });
+      const { _handle: handle } = server as unknown as { _handle: ListeningHandle | null };
+      if (handle === null) throw await new Promise((resolve) => server.once("error", resolve));
+      return new InheritedListener(server, handle, keepAlive);
+    } catch (error) {
+      throw new ListenError(`fd:${fd}`, explain(error));
+    }
+  }
+
+  /**
+   * Resolves to the next client. One accept may wait at a time.
+   *
+   * @throws {Deno.errors.BadResource} It is closed, and what it had taken has been accepted.
+   * @throws {Deno.errors.NotConnected} A client has reset its connection already.
+   */
+  async accept(): Promise<InheritedConn> {
+    const client = this.#take();
+    if (client !== undefined) return this.#connOf(client);
+    if (this.#isClosed) throw new Deno.errors.BadResource("Listener has been closed");
+    this.#waiting = Promise.withResolvers();
+    this.#look();
+    this.#retrying = setInterval(() => this.#look(), RETRY_MS);
+    try {
+      return await this.#waiting.promise;
+    } finally {
+      clearInterval(this.#retrying);
+    }
+  }
+
+  /**
+   * Stops listening immediately. Who is in the kernel's backlog waits for whoever else has the
+   * socket; what was taken from there can still be accepted.
+   */
+  stop(): void {
+    if (this.#isClosed) return;
+    for (let client; (client = this.#take()) !== undefined;) this.#rest.push(client);
+    this.#isClosed = true;
+    this.#server.close();
+    this.#waiting?.reject(new Deno.errors.BadResource("Listener has been closed"));
+  }
+
+  /** Stops listening, and closes what was not accepted. */
+  close(): void {
+    this.stop();
+    for (const client of this.#rest.splice(0)) client.close();
+  }
+
+  /** Makes the handle look for clients: it may have missed some while it had others. */
+  #look(): void {
+    this.#handle.readStop();
+    this.#handle.readStart();
+  }
+
+  /** Gives a client to the accept that waits. */
+  #give(): void {
+    if (this.#waiting === undefined) return; // it stays where it is
+    const client = this.#take();
+    if (client === undefined) return;
+    const { resolve, reject } = this.#waiting;
+    this.#waiting = undefined;
+    try {
+      resolve(this.#connOf(client));
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  #take(): TcpHandle | undefined {
+    if (this.#isClosed) return this.#rest.shift();
+    const client = new this.#handle.constructor(0);
+    if (this.#handle.accept(client) === 0) return client;
+    client.close();
+    return undefined;
+  }
+
+  #connOf(client: TcpHandle): InheritedConn {
+    return this.addr.transport === "tcp"
+      ? new InheritedTcpConn(client, this.#keepAlive)
+      : new InheritedUnixConn(client);
+  }
+}
+
+/** Says why a descriptor cannot be listened on and what to do about it. */
+function explain(error: unknown): string {
+  const { code } = error as { code?: string };
+  if (code === "EEXIST") return "the descriptor is in use already. Give every address once";
+  return code === "EINVAL" || code === "ENOTSOCK"
+    ? "the descriptor is no listening TCP or Unix socket. " +
+      "Start the server by systemd's socket activation, or whatever else passes one"
+    : messageOf(error);
+}
