@@ -4,6 +4,7 @@
  * @module
  */
 
+import { resolveListenAddress } from "../net/inherited_names.ts";
 import { formatListenAddress, parseListenAddress } from "../net/listen_address.ts";
 import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } from "./options.ts";
 
@@ -11,7 +12,10 @@ import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } fro
 type Optional = "unix" | "cwd" | "user" | "uid" | "gid";
 
 /** The options with their defaults filled in; `listen` has all addresses. */
-export type Settings = Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
+export type Settings =
+  & Required<Omit<ServerOptions, Optional>>
+  & Pick<ServerOptions, Optional>
+  & { readonly closed: readonly number[] };
 
 /**
  * Fills in the defaults and checks the ranges.
@@ -50,7 +54,13 @@ export function resolveSettings(options: ServerOptions): Settings {
     requireInRange(`${name}.count`, count, RATE_RANGES.count);
     requireInRange(`${name}.periodMs`, periodMs, RATE_RANGES.periodMs);
   }
-  return { ...settings as unknown as Settings, listen: addressesOf(options) };
+  const listen = addressesOf(options)
+    .flatMap((text) => resolveListenAddress(parseListenAddress(text)!));
+  return {
+    ...settings as unknown as Settings,
+    listen: listen.map(formatListenAddress),
+    closed: listen.flatMap((address) => address.transport === "fd" ? [address.fd as number] : []),
+  };
 }
 
 /**
