@@ -205,7 +205,8 @@ export class Admission implements Share {
   requestSlot(ticket: Ticket): boolean | Promise<boolean> {
     const { queue, queueTimeoutMs } = this.#options;
     if (this.#waiting.length === 0 && this.#takeSlot(ticket)) return true;
-    if (this.#waiting.length >= queue) return false;
+    const isBounded = queue === 0 || !this.#draining; // what is left of a backlog is bounded by that
+    if (isBounded && this.#waiting.length >= queue) return false;
     return new Promise((resolve) => {
       const cancelTimer = this.#clock.after(queueTimeoutMs, () => this.#endWait(ticket));
       ticket.step = "waiting";
@@ -252,7 +253,10 @@ export class Admission implements Share {
     this.#budget.leave(this);
   }
 
-  /** From now on it is never full, so that what the kernel has completed is accepted and answered. */
+  /**
+   * From now on it is never full, so that what the kernel has completed is accepted and answered. If
+   * there is a queue, it takes all of that.
+   */
   drain(): void {
     this.#draining = true;
     this.#freeCapacity();
