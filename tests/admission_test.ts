@@ -110,15 +110,24 @@ Deno.test("without a queue, admission is full only when too many tickets are pen
   assertEquals(admission.isFull, true);
 });
 
-Deno.test("after drain() admission is never full, and refuseWaiting() empties the queue", async () => {
+Deno.test("after drain() the queue takes everyone, and refuseWaiting() empties it", async () => {
   const { admission, arrive } = setUp({ maxConnections: 1, queue: 2 });
   const [, first, second] = [arrive(), arrive(), arrive()];
   const capacity = admission.capacity();
   admission.drain();
   await capacity;
-  assertEquals([admission.isFull, arrive().slot], [false, false]);
+  const third = arrive();
+  assertEquals([admission.isFull, admission.waiting], [false, 3]);
   admission.refuseWaiting();
-  assertEquals([await first.slot, await second.slot, admission.waiting], [false, false, 0]);
+  const slots = await Promise.all([first.slot, second.slot, third.slot]);
+  assertEquals([slots, admission.waiting], [[false, false, false], 0]);
+});
+
+Deno.test("without a queue, drain() makes nobody wait", () => {
+  const { admission, arrive } = setUp({ maxConnections: 1, queue: 0 });
+  arrive();
+  admission.drain();
+  assertEquals(arrive().slot, false);
 });
 
 Deno.test("deny wins, and an allow list denies all others", async () => {
