@@ -33,12 +33,20 @@ export class Spawnd implements AsyncDisposable {
   private constructor(
     permissions: readonly string[],
     args: readonly string[],
-    { env = {}, cwd = ROOT }: { env?: Record<string, string>; cwd?: string } = {},
+    { env = {}, cwd = ROOT, via = [] }: {
+      env?: Record<string, string>;
+      cwd?: string;
+      via?: readonly string[];
+    } = {},
   ) {
-    this.#process = new Deno.Command(Deno.execPath(), {
+    const [command, ...words] = [
+      ...[...via, Deno.execPath(), "run", ...permissions, `${ROOT}main.ts`],
+      ...args,
+    ];
+    this.#process = new Deno.Command(command!, {
       env,
       cwd,
-      args: ["run", ...permissions, `${ROOT}main.ts`, ...args],
+      args: words,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -92,6 +100,15 @@ export class Spawnd implements AsyncDisposable {
   static configured(path: string, ...args: string[]): Spawnd {
     const permissions = [...PERMISSIONS, "--allow-read", "--allow-write"];
     return new Spawnd(permissions, ["--config", path, "--log-format", "json", ...args]);
+  }
+
+  /** Starts a server through a program that becomes it, such as one that opens its sockets. */
+  static startingVia(
+    via: readonly string[],
+    { permissions = PERMISSIONS }: { permissions?: readonly string[] },
+    ...args: string[]
+  ): Spawnd {
+    return new Spawnd(permissions, ["--log-format", "json", ...args], { via });
   }
 
   static async #listening(spawnd: Spawnd): Promise<Spawnd> {
