@@ -133,6 +133,31 @@ testInherited(
   },
 );
 
+testWith(
+  "python3 prlimit",
+  "python3 util-linux",
+  "an inherited socket is served again after descriptors ran out",
+  async () => {
+    await overBoth(
+      ["--max-connections", "3", "--queue", "100", "--", "cat"],
+      async (spawnd, connect) => {
+        const opened = await untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
+        const limit = `--nofile=${opened + 25}:${opened + 25}`;
+        assertEquals((await run(["prlimit", "--pid", `${spawnd.pid}`, limit])).code, 0);
+        const conns = await Promise.all(Array.from({ length: 60 }, connect));
+        await untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
+        for (const conn of conns) conn.close();
+        await until("it to serve again", async () => {
+          using conn = await connect();
+          await send(conn, "again");
+          await conn.closeWrite();
+          return text(await receiveAll(conn).catch(() => new Uint8Array())) === "again";
+        });
+      },
+    );
+  },
+);
+
 async function receiveAfterEnd(conn: Deno.Conn): Promise<void> {
   await conn.closeWrite();
   assertEquals(text(await receiveAll(conn)), "hello");
