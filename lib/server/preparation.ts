@@ -9,6 +9,8 @@ import { messageOf } from "../base/message_of.ts";
 import { checkChildren } from "../child/children.ts";
 import type { Launch } from "../child/launch.ts";
 import { Networks } from "../net/address.ts";
+import { resolveListenAddress } from "../net/inherited_names.ts";
+import { formatListenAddress, parseListenAddress } from "../net/listen_address.ts";
 import { ListenError } from "../net/listener.ts";
 import type { Tls } from "../net/tls.ts";
 import type { Settings } from "./settings.ts";
@@ -26,18 +28,25 @@ export interface Prepared {
   readonly tls: Tls | undefined;
 }
 
+/** Options for {@linkcode prepare}. */
+export interface PrepareOptions {
+  /** The inherited sockets of all services, which must not reach a child of any. */
+  readonly closed: readonly number[];
+  /** What the service runs with so far, if it does. */
+  readonly old: Prepared | undefined;
+  /** Ends the preparation. */
+  readonly signal: AbortSignal | undefined;
+}
+
 /**
  * Prepares everything but the listeners.
  *
- * @param old What the server runs with so far, if it does.
- * @param signal Ends the preparation.
  * @throws {HandlerError} The program or module does not exist or cannot be started.
  * @throws {ListenError} The TLS files are invalid.
  */
 export async function prepare(
   settings: Settings,
-  old?: Prepared,
-  signal?: AbortSignal,
+  { closed, old, signal }: PrepareOptions,
 ): Promise<Prepared> {
   const networks = {
     acceptProxy: await Networks.of(settings.acceptProxy),
@@ -45,10 +54,26 @@ export async function prepare(
     deny: await Networks.of(settings.deny),
     exempt: await Networks.of(settings.exempt),
   };
-  const { launch, warnings } = await checkChildren(settings, signal);
+  const { launch, warnings } = await checkChildren({ ...settings, closed }, signal);
   const tls = await openTls(settings, old?.tls);
   signal?.throwIfAborted();
   return { settings, networks, launch, warnings, tls };
+}
+
+/**
+ * The same settings, with the numbers of inherited sockets in place of their names.
+ *
+ * @throws {ListenError} There is no socket of that name.
+ */
+export function withDescriptors(settings: Settings): Settings {
+  const listen = settings.listen.flatMap((text) => resolveListenAddress(parseListenAddress(text)!));
+  return { ...settings, listen: listen.map(formatListenAddress) };
+}
+
+/** The descriptor that an address is, as a list; empty if it is another one. */
+export function descriptorOf(text: string): number[] {
+  const address = parseListenAddress(text)!;
+  return address.transport === "fd" ? [Number(address.fd)] : [];
 }
 
 async function openTls(settings: Settings, old: Tls | undefined): Promise<Tls | undefined> {

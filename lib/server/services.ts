@@ -16,7 +16,7 @@ import type { Exit } from "../child/worker.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { differences } from "./differences.ts";
 import { type Acceptors, openAcceptors, ServicesError } from "./acceptors.ts";
-import { prepare, type Prepared } from "./preparation.ts";
+import { descriptorOf, prepare, type Prepared, withDescriptors } from "./preparation.ts";
 import { Service, type ServiceContext } from "./service.ts";
 import type { Settings } from "./settings.ts";
 
@@ -183,13 +183,16 @@ export class Services {
         ),
       ]);
     }
+    const resolved = await all(services, withDescriptors);
+    const closed = [...resolved.values()].flatMap(({ listen }) => listen.flatMap(descriptorOf));
     const prepared = await all(
-      services,
-      (settings, name) => prepare(settings, this.#running.get(name)?.prepared, signal),
+      resolved,
+      (settings, name) =>
+        prepare(settings, { closed, old: this.#running.get(name)?.prepared, signal }),
     );
     signal?.throwIfAborted();
     const open = new Map([...this.#running].map(([name, { acceptors }]) => [name, acceptors]));
-    const acceptors = await openAcceptors(services, open, this.#options.listeners);
+    const acceptors = await openAcceptors(resolved, open, this.#options.listeners);
     const added = new Map<string, Service>();
     try {
       signal?.throwIfAborted();

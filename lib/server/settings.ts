@@ -4,7 +4,6 @@
  * @module
  */
 
-import { resolveListenAddress } from "../net/inherited_names.ts";
 import { formatListenAddress, parseListenAddress } from "../net/listen_address.ts";
 import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } from "./options.ts";
 
@@ -12,10 +11,7 @@ import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } fro
 type Optional = "unix" | "cwd" | "user" | "uid" | "gid";
 
 /** The options with their defaults filled in; `listen` has all addresses. */
-export type Settings =
-  & Required<Omit<ServerOptions, Optional>>
-  & Pick<ServerOptions, Optional>
-  & { readonly closed: readonly number[] };
+export type Settings = Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>;
 
 /**
  * Fills in the defaults and checks the ranges.
@@ -54,13 +50,7 @@ export function resolveSettings(options: ServerOptions): Settings {
     requireInRange(`${name}.count`, count, RATE_RANGES.count);
     requireInRange(`${name}.periodMs`, periodMs, RATE_RANGES.periodMs);
   }
-  const listen = addressesOf(options)
-    .flatMap((text) => resolveListenAddress(parseListenAddress(text)!));
-  return {
-    ...settings as unknown as Settings,
-    listen: listen.map(formatListenAddress),
-    closed: listen.flatMap((address) => address.transport === "fd" ? [address.fd as number] : []),
-  };
+  return { ...settings as unknown as Settings, listen: addressesOf(options) };
 }
 
 /**
