@@ -90,7 +90,7 @@ export class Listener {
     const name = formatListenAddress(address);
     switch (address.transport) {
       case "tcp":
-        return Listener.tcp({ ...address, ...options });
+        return Listener.tcp({ ...options, ...address });
       case "unix":
         return new Listener(await UnixListener.open(address.path), keepAlive, name);
       case "fd": {
