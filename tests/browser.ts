@@ -8,27 +8,12 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
+import { commandHandler } from "../lib/child/handler.ts";
+import { open, savePictures, testIn, widthOf } from "./_browser.ts";
 import { ask, receive, send } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
-
-/** Where Debian's package installs it. */
-const CHROMIUM = "/usr/bin/chromium";
-
-/** Opens the page; everything that goes wrong on it is added to the returned list. */
-async function open(browser: Browser, url: string, more = {}): Promise<[Page, string[]]> {
-  const page = await browser.newPage(more);
-  const problems: string[] = [];
-  page.on("console", (message) => {
-    if (message.type() !== "log") problems.push(message.text());
-  });
-  page.on("pageerror", (error) => problems.push(String(error)));
-  page.on("request", (request) => {
-    if (new URL(request.url()).origin !== new URL(url).origin) problems.push(request.url());
-  });
-  await page.goto(url);
-  return [page, problems];
-}
+import { Shown, wanted } from "./_status.ts";
 
 /** The row of a connection. */
 const rowOf = (page: Page, id: number) =>
@@ -40,25 +25,9 @@ function testPage(
   options: readonly string[],
   fn: (browser: Browser, url: string, spawnd: Spawnd) => Promise<void>,
 ): void {
-  Deno.test({
-    name,
-    sanitizeOps: false, // the browser leaves some of its own
-    sanitizeResources: false,
-    async fn() {
-      const isThere = await Deno.stat(CHROMIUM).then(() => true, () => false);
-      assert(isThere, `${CHROMIUM} is missing: apt-get install chromium`);
-      await using spawnd = await Spawnd.start("--status", "0", ...options, "--", "cat");
-      const url = await spawnd.statusUrl();
-      const browser = await chromium.launch({
-        executablePath: CHROMIUM,
-        args: ["--no-sandbox", "--disable-gpu"],
-      });
-      try {
-        await fn(browser, url.href, spawnd);
-      } finally {
-        await browser.close();
-      }
-    },
+  testIn(name, async (browser) => {
+    await using spawnd = await Spawnd.start("--status", "0", ...options, "--", "cat");
+    await fn(browser, (await spawnd.statusUrl()).href, spawnd);
   });
 }
 
@@ -146,23 +115,127 @@ testPage(
   async (browser, url) => {
     const [page] = await open(browser, url, { viewport: { width: 360, height: 740 } });
     await page.getByText("serving", { exact: true }).waitFor();
-    const width = await page.evaluate(() =>
-      // deno-lint-ignore no-explicit-any
-      (globalThis as any).document.documentElement.scrollWidth
-    );
-    assert(width <= 360, `${width} px wide`);
+    assert(await widthOf(page) <= 360, `${await widthOf(page)} px wide`);
   },
 );
 
-async function savePictures(browser: Browser, url: string): Promise<void> {
-  const folder = Deno.env.get("SCREENSHOTS");
-  if (!folder) return;
-  const kinds = { light: {}, dark: {}, phone: { viewport: { width: 360, height: 740 } } };
-  for (const [name, more] of Object.entries(kinds)) {
-    const colorScheme = name === "dark" ? "dark" : "light";
-    const [page] = await open(browser, url, { colorScheme, ...more });
-    await page.getByText("serving", { exact: true }).waitFor();
-    await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
-    await page.close();
-  }
-}
+const CAT = { handler: commandHandler("cat") };
+const SHELL = { handler: commandHandler("sh", ["-c", "cat; exit 3"]), warm: 2 };
+const SERVICES = { cat: CAT, git: { ...CAT, maxConnections: 2, queue: 0 }, "shell.2": SHELL };
+
+/** The cells of each row of the services. */
+const rowsOf = async (page: Page) =>
+  (await page.locator("#services tr").allInnerTexts()).map((row) =>
+    row.split("\t").map((cell) => cell.trim())
+  );
+
+testIn("the status page shows several services, and the one that is chosen", async (browser) => {
+  await using shown = await Shown.start(wanted(SERVICES, 100));
+  for (let i = 0; i < 3; i++) await ask(shown.port("shell.2"), "hello");
+  const conns = [await shown.hold("git"), await shown.hold("git"), await shown.hold("cat")];
+  const [page, problems] = await open(browser, shown.url);
+  await page.locator("#state").getByText("full: git", { exact: true }).waitFor();
+  await page.getByText("3 services, at most 100 children", { exact: true }).waitFor();
+  const at = (name: string) => `127.0.0.1:${shown.port(name)}`;
+  await page.locator("#services tr").filter({ hasText: "shell.2" }).getByText("3").first()
+    .waitFor();
+  assertEquals(await rowsOf(page), [
+    ["cat", at("cat"), "cat", "1 of 256", "0 of 64", "1", "0", "0", "serving"],
+    ["git", at("git"), "cat", "2 of 2", "0 of 0", "2", "0", "0", "full"],
+    ["shell.2", at("shell.2"), "sh", "0 of 256", "0 of 64", "3", "3", "0", "serving"],
+  ]);
+
+  const heading = (name: string) => page.locator(`#service:text-is("${name}")`).waitFor();
+  await heading("cat");
+  assertEquals(await page.locator("#connections tr").count(), 1);
+  await page.getByRole("link", { name: "git" }).click();
+  await heading("git");
+  assertEquals(await page.locator("#connections tr").count(), 2);
+  assertEquals(new URL(page.url()).hash, "#git");
+  const current = page.locator("#services [aria-current=true]");
+  assertEquals(await current.allInnerTexts(), ["git"]);
+
+  await page.reload(); // the address says which one it is
+  await heading("git");
+  await page.goBack();
+  await heading("cat");
+  await page.goto(`${shown.url}#shell.2`);
+  await heading("shell.2");
+  await page.locator("#children div").filter({ hasText: /exit 3\s*3/ }).waitFor();
+  await page.locator("#totals div").filter({ hasText: /accepted\s*3/ }).waitFor();
+  await savePictures(browser, `${shown.url}#git`, "services-");
+  for (const conn of conns) conn.close();
+  await page.locator("#state").getByText("serving", { exact: true }).waitFor();
+  assertEquals(problems, []);
+});
+
+testIn("the services of the status page can be chosen with the keyboard alone", async (browser) => {
+  await using shown = await Shown.start(wanted(SERVICES));
+  const [page] = await open(browser, shown.url);
+  await page.locator("#services tr").first().waitFor();
+  const focused = () => page.locator("#services a:focus").allInnerTexts();
+  await page.keyboard.press("Tab");
+  assertEquals(await focused(), ["cat"]);
+  await page.keyboard.press("Tab");
+  const asked = page.waitForResponse(/status\.json/);
+  await (await asked).finished();
+  await page.waitForResponse(/status\.json/); // what has the focus is not replaced
+  assertEquals(await focused(), ["git"]);
+  await page.keyboard.press("Enter");
+  await page.locator('#service:text-is("git")').waitFor();
+  assertEquals(await focused(), ["git"]);
+});
+
+testIn("services come to the status page and leave it as they do the server", async (browser) => {
+  await using shown = await Shown.start(wanted({ cat: CAT }));
+  const [page, problems] = await open(browser, `${shown.url}#git`);
+  await page.locator("#where").getByText(`127.0.0.1:${shown.port("cat")} → cat`).waitFor();
+  assertEquals(await page.locator("#overview").isVisible(), false);
+  await page.locator("#totals").getByText("memory").waitFor();
+
+  await shown.reload(wanted(SERVICES));
+  await page.locator('#service:text-is("git")').waitFor();
+  assertEquals(await page.locator("#totals").getByText("memory").count(), 0);
+  await page.getByText(/^up .*, memory \d/).waitFor();
+  const conn = await shown.hold("git");
+  await page.locator("#connections tr").waitFor();
+
+  await shown.reload(wanted({ "a-new": CAT, cat: CAT }));
+  await page.locator("#services tr").filter({ hasText: /^git.*draining$/ }).waitFor();
+  await page.locator("#state").getByText("serving", { exact: true }).waitFor();
+  const names = async () => (await rowsOf(page)).map(([name]) => name);
+  assertEquals(await names(), ["a-new", "cat", "git"]);
+  conn.close();
+  await page.locator('#service:text-is("a-new")').waitFor(); // git has gone: the first one is shown
+  assertEquals(await names(), ["a-new", "cat"]);
+
+  await shown.reload(wanted({ cat: CAT }));
+  await page.locator("#overview").waitFor({ state: "hidden" });
+  await page.locator("#totals").getByText("memory").waitFor();
+  assertEquals(problems, []);
+});
+
+testIn(
+  "several services fit a phone, and their names are text wherever they are",
+  async (browser) => {
+    await using shown = await Shown.start(wanted({ ...SERVICES, "<b>x": CAT }));
+    const viewport = { width: 360, height: 740 };
+    const chosen = {
+      "": "cat",
+      "#%": "cat",
+      "#__proto__": "cat",
+      "#<b>x": "<b>x",
+      "#%3Cb%3Ex": "<b>x",
+    };
+    for (const [hash, name] of Object.entries(chosen)) {
+      const [page, problems] = await open(browser, shown.url + hash, { viewport });
+      await page.locator("#totals div").first().waitFor();
+      assertEquals(await page.locator("#service").innerText(), name);
+      assertEquals(await page.locator("#services a").last().innerText(), "<b>x");
+      assertEquals(await page.locator("b").count(), 0);
+      assert(await widthOf(page) <= 360, `${await widthOf(page)} px wide`);
+      assertEquals(problems, []);
+      await page.close();
+    }
+  },
+);

@@ -1,12 +1,13 @@
 /**
- * The status listener: what an operator and a monitoring system see of a running server, over HTTP
- * and read only. It is loaded only where a status address is given.
+ * The status listener: what an operator and a monitoring system see of the services that run, over
+ * HTTP and read only. It is loaded only where a status address is given.
  *
  *     /             a page for people
- *     /status.json  the same as data, see {@linkcode Status}
+ *     /status.json  the same as data, see {@linkcode Status} and {@linkcode ServicesStatus}
  *     /metrics      for Prometheus
  *     /healthz      200 while the server runs
- *     /readyz       200 if a client that connects now would be served or queued; 503 otherwise
+ *     /readyz       200 if a client that connects now would be served or queued, whichever service
+ *                   it connects to; 503 otherwise
  *
  * @example
  * ```ts
@@ -27,61 +28,34 @@
  * @module
  */
 
-import { History, type HistoryValues } from "./history.ts";
-import { Listener } from "../net/listener.ts";
-import { type HttpRequest, type HttpResponse, HttpServer, MAX_CONNECTIONS } from "./http.ts";
-import { Metrics } from "./metrics.ts";
 import type { Observer } from "../base/observer.ts";
-import type { ConnectionStatus, ServerStatus, StatusSource } from "../server/server_status.ts";
+import { Listener } from "../net/listener.ts";
+import type { StatusSource } from "../server/server_status.ts";
+import { type HttpRequest, type HttpResponse, HttpServer, MAX_CONNECTIONS } from "./http.ts";
+import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { CONTENT_SECURITY_POLICY, PAGE } from "./page.ts";
+import { ShownServices, type StatusSources } from "./services.ts";
+import { readinessOf, type ServicesStatus, type Status, statusOf } from "./status.ts";
 
 export type { HistoryValues } from "./history.ts";
-
-/** A server at one moment: the content of `/status.json`. */
-export interface Status extends ServerStatus {
-  /** Where it listens. */
-  readonly addresses: readonly string[];
-  /** The handler's name. */
-  readonly handler: string;
-  /** How long it has been listening. */
-  readonly uptimeSeconds: number;
-  /** Whether it is shutting down. */
-  readonly draining: boolean;
-  /** Whether a client that connects now would be served or queued. */
-  readonly ready: boolean;
-  /** Memory of the server itself, without its children. */
-  readonly memoryBytes: number;
-  /** The connections being served, oldest first. */
-  readonly connections: readonly ConnectionStatus[];
-  /** The last minutes, one value a second, the latest last. */
-  readonly history: HistoryValues;
-}
+export type { StatusSources } from "./services.ts";
+export type { ProcessStatus, ServicesStatus, ServiceStatus, Status } from "./status.ts";
 
 /** How often the history takes a sample. */
 const SAMPLE_MS = 1_000;
 
-/** The status listener of one server. */
+/** The status listener of a process. */
 export class StatusListener implements AsyncDisposable {
-  /** The observer to start the server with. */
+  /** The observer to start a single server with. */
   readonly observer: Observer;
   readonly #listener: Listener;
   readonly #http: HttpServer;
-  readonly #metrics = new Metrics();
-  readonly #history = new History();
+  readonly #services = new ShownServices();
   #sampling: ReturnType<typeof setInterval> | undefined;
-  #server: StatusSource | undefined;
-  #startedAtMs = 0;
+  #startedAtMs: number | undefined;
 
   private constructor(options: { hostname: string; port: number }) {
-    const [metrics, history] = [this.#metrics, this.#history];
-    this.observer = {
-      spawned: (seconds) => metrics.spawned(seconds),
-      answered: (seconds) => {
-        metrics.answered(seconds);
-        history.answered(seconds);
-      },
-      ended: (seconds) => metrics.ended(seconds),
-    };
+    this.observer = this.observerOf("");
     this.#listener = Listener.tcp({
       ...options,
       backlog: MAX_CONNECTIONS,
@@ -92,7 +66,7 @@ export class StatusListener implements AsyncDisposable {
   }
 
   /**
-   * Listens. Until a server is attached, `/readyz` answers 503.
+   * Listens. Until something is attached, `/readyz` answers 503.
    *
    * @throws {ListenError} The address cannot be listened on.
    */
@@ -105,12 +79,25 @@ export class StatusListener implements AsyncDisposable {
     return `http://${this.#listener.name}/`;
   }
 
-  /** Shows this server from now on; it was started with {@linkcode StatusListener.observer}. */
-  attach(server: StatusSource): void {
-    this.#server = server;
-    this.#startedAtMs = performance.now();
-    this.#metrics.attach(server);
-    this.#sampling = setInterval(() => this.#history.sample(server.status()), SAMPLE_MS);
+  /** The address it listens on, with the actual port. */
+  get addr(): Deno.Addr {
+    return this.#listener.addr;
+  }
+
+  /** The observer to start the service of this name with; a service takes the last one. */
+  observerOf(name: string): Observer {
+    return this.#services.observerOf(name);
+  }
+
+  /** Shows this server, or all of these services as they come and go, from now on. */
+  attach(source: StatusSource | StatusSources): void {
+    this.#services.attach("all" in source ? source : single(source));
+    this.#startedAtMs ??= performance.now();
+    this.#sampling ??= setInterval(() => {
+      for (const { source, history } of this.#services.now().values()) {
+        history.sample(source.status());
+      }
+    }, SAMPLE_MS);
   }
 
   /** Stops listening. */
@@ -128,42 +115,56 @@ export class StatusListener implements AsyncDisposable {
     if (method !== "GET" && method !== "HEAD") {
       return reply("only GET and HEAD\n", "text/plain", 405, { allow: "GET, HEAD" });
     }
-    const server = this.#server;
     switch (path) {
       case "/":
         return reply(PAGE, "text/html", 200, {
           "content-security-policy": await CONTENT_SECURITY_POLICY,
         });
       case "/status.json":
-        if (server === undefined) break;
-        return reply(JSON.stringify(this.#status(server)), "application/json");
+        if (this.#startedAtMs === undefined) break;
+        return reply(JSON.stringify(this.#status(this.#startedAtMs)), "application/json");
       case "/metrics":
-        return reply(await this.#metrics.text(), this.#metrics.contentType);
+        return reply(await this.#metrics(), METRICS_TYPE);
       case "/healthz":
         return reply("alive\n");
-      case "/readyz":
-        if (server === undefined) break;
-        if (server.isReady) return reply("ready\n");
-        return reply(server.isDraining ? "draining\n" : "full\n", "text/plain", 503);
+      case "/readyz": {
+        if (this.#startedAtMs === undefined) break;
+        const readiness = readinessOf(this.#services.now());
+        return reply(`${readiness}\n`, "text/plain", readiness === "ready" ? 200 : 503);
+      }
       default:
         return reply("there is /, /status.json, /metrics, /healthz, /readyz\n", "text/plain", 404);
     }
     return reply("starting\n", "text/plain", 503);
   }
 
-  #status(server: StatusSource): Status {
-    return {
-      addresses: server.addresses,
-      handler: server.handler,
-      uptimeSeconds: (performance.now() - this.#startedAtMs) / 1000,
-      draining: server.isDraining,
-      ready: server.isReady,
-      ...server.status(),
+  #status(startedAtMs: number): Status | ServicesStatus {
+    const { isDraining, maxChildren } = this.#services;
+    return statusOf(this.#services.now(), {
+      uptimeSeconds: (performance.now() - startedAtMs) / 1000,
+      draining: isDraining,
       memoryBytes: Deno.memoryUsage().rss,
-      connections: server.connections(),
-      history: this.#history.values,
-    };
+      limits: maxChildren > 0 ? { children: maxChildren } : {},
+    });
   }
+
+  #metrics(): Promise<string> {
+    const metrics = [...this.#services.now()].map(([name, { metrics }]) =>
+      [name, metrics] as const
+    );
+    return metricsText(new Map(metrics), this.#services.maxChildren);
+  }
+}
+
+/** One server as all the services there are. */
+function single(server: StatusSource): StatusSources {
+  return {
+    all: [["", server]],
+    get isDraining() {
+      return server.isDraining;
+    },
+    maxChildren: 0,
+  };
 }
 
 function isLoopback(hostname: string): boolean {

@@ -1,13 +1,13 @@
 /**
- * The metrics: a server's numbers and durations for Prometheus. The only file that knows the library
- * that writes the text format; it is loaded only where a status address is given.
+ * The metrics: the numbers and durations of services for Prometheus. The only file that knows the
+ * library that writes the text format; it is loaded only where a status address is given.
  *
  * Names and units follow Prometheus' naming practice: base units, and `_total` for counters.
  *
  * @module
  */
 
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Observer } from "../base/observer.ts";
 import type { ServerStatus, StatusSource } from "../server/server_status.ts";
 
@@ -60,10 +60,11 @@ const FAMILIES: Readonly<
   ],
 };
 
-/** A server's metrics. */
+/** The type of {@linkcode metricsText}. */
+export const METRICS_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** The metrics of one service. */
 export class Metrics implements Observer {
-  /** The type of {@linkcode Metrics.text}. */
-  readonly contentType: string;
   readonly #registry = new Registry();
   readonly #spawn = this.#histogram("spawn", "How long starting a child blocked the server.", [
     ...[0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1],
@@ -74,10 +75,6 @@ export class Metrics implements Observer {
   readonly #session = this.#histogram("session", "How long a connection had its child.", [
     ...[0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 36_000],
   ]);
-
-  constructor() {
-    this.contentType = this.#registry.contentType;
-  }
 
   spawned(seconds: number): void {
     this.#spawn.observe(seconds);
@@ -91,20 +88,20 @@ export class Metrics implements Observer {
     this.#session.observe(seconds);
   }
 
-  /** Adds the numbers of this server. */
-  attach(server: StatusSource): void {
+  /** Adds the numbers of the service. */
+  attach(service: StatusSource): void {
     const registers = [this.#registry];
     for (const [name, [help, value]] of Object.entries(COUNTERS)) {
       const collect = function (this: Counter) {
         this.reset();
-        this.inc(value(server.status()));
+        this.inc(value(service.status()));
       };
       new Counter({ name: `spawnd_${name}`, help, registers, collect });
     }
     for (const [name, [help, label, values]] of Object.entries(FAMILIES)) {
       const collect = function (this: Counter) {
         this.reset();
-        for (const [kind, count] of Object.entries(values(server.status()))) {
+        for (const [kind, count] of Object.entries(values(service.status()))) {
           this.inc({ [label(kind)]: kind }, count);
         }
       };
@@ -113,27 +110,57 @@ export class Metrics implements Observer {
     }
     for (const [name, [help, value]] of Object.entries(GAUGES)) {
       const collect = function (this: Gauge) {
-        this.set(value(server.status()));
+        this.set(value(service.status()));
       };
       new Gauge({ name: `spawnd_${name}`, help, registers, collect });
     }
-    new Gauge({
-      name: "process_resident_memory_bytes",
-      help: "Memory of the server itself, without its children.",
-      registers,
-      collect() {
-        this.set(Deno.memoryUsage().rss);
-      },
-    });
   }
 
-  /** All metrics in Prometheus' text format. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  /** Their values now, each with these labels too. */
+  async values(labels: Readonly<Record<string, string>>): Promise<MetricValues> {
+    const metrics = await this.#registry.getMetricsAsJSON();
+    return metrics.map((metric) => ({
+      ...metric,
+      values: metric.values.map((value) => ({ ...value, labels: { ...labels, ...value.labels } })),
+    }));
   }
 
   #histogram(name: string, help: string, buckets: number[]): Histogram {
     const registers = [this.#registry];
     return new Histogram({ name: `spawnd_${name}_duration_seconds`, help, buckets, registers });
   }
+}
+
+/** The values of several metrics. */
+type MetricValues = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
+
+/**
+ * All metrics in Prometheus' text format; those of a service have its name as a label where there are
+ * several.
+ *
+ * @param maxChildren How many children may serve clients at once, over all services; 0 is no limit.
+ */
+export async function metricsText(
+  services: ReadonlyMap<string, Metrics>,
+  maxChildren: number,
+): Promise<string> {
+  const values = [...services].map(([service, metrics]) =>
+    metrics.values(services.size > 1 ? { service } : {})
+  );
+  const all = await Promise.all([...values, processValues(maxChildren)]);
+  // Each name has its description once, however many services have a value under it.
+  return await AggregatorRegistry.aggregate(all).metrics();
+}
+
+/** The values that are the process's own. */
+function processValues(maxChildren: number): Promise<MetricValues> {
+  const registry = new Registry();
+  const add = (name: string, help: string, value: number) =>
+    new Gauge({ name, help, registers: [registry] }).set(value);
+  if (maxChildren > 0) {
+    add("spawnd_children_limit", "Children that all services may have at once.", maxChildren);
+  }
+  const memory = "Memory of the server itself, without its children.";
+  add("process_resident_memory_bytes", memory, Deno.memoryUsage().rss);
+  return registry.getMetricsAsJSON();
 }

@@ -2,6 +2,9 @@
  * The status page: what a person sees of a running server. One document that loads nothing else; its
  * script fetches `status.json` every second and writes text only, never markup.
  *
+ * Of several services there is a table, and below it the one that the fragment of the page's address
+ * names. A row stays the same element as long as its service is there, so that it keeps the focus.
+ *
  * @module
  */
 
@@ -14,7 +17,7 @@ body { margin: 0 auto; max-width: 72rem; padding: 1rem; font: 15px/1.45 system-u
 header { display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: baseline; }
 h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
 .faint, th, dt { color: var(--faint); font-weight: normal; }
-#state.bad { color: var(--bad); font-weight: 600; }
+.bad { color: var(--bad); font-weight: 600; }
 dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)); gap: .5rem; margin: 1rem 0; }
 dl div, figure { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: .5rem .75rem; margin: 0; }
 dt { font-size: .8rem; } dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
@@ -24,7 +27,12 @@ svg { display: block; width: 100%; height: 4rem; } path { stroke: var(--plot); v
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:nth-child(2), td:nth-child(2), th:nth-child(4), td:nth-child(4) { text-align: left; }
+.connections :nth-child(2), .connections :nth-child(4), .services :nth-child(-n + 3) { text-align: left; }
+.services td:nth-child(-n + 3) { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; }
+.services tr:has([aria-current=true]) { background: var(--card); }
+.services th:has(a) { padding: 0; } .services a { display: block; padding: .3rem .6rem; color: var(--plot); }
+[aria-current=true] { font-weight: 600; }
+@media (max-width: 40rem) { .services :is(th, td):is(:nth-child(2), :nth-child(3)) { display: none; } }
 .gone main { opacity: .45; }
 `;
 
@@ -58,20 +66,81 @@ function plot(name, values, unit) {
   $(name).querySelector("output").textContent = "up to " + (max < 10 ? +max.toFixed(1) : count.format(Math.round(max))) + unit;
 }
 
+const stateOf = ({ draining, ready }) => draining ? "draining" : ready ? "serving" : "full";
+const whereOf = ({ addresses, handler }) => addresses.join(" ") + " → " + handler;
+const activeOf = ({ active, limits }) => count.format(active) + " of " + count.format(limits.connections);
+const waitingOf = ({ waiting, limits }) => count.format(waiting) + " of " + count.format(limits.queue);
+
+function write(element, text, isGood) {
+  element.textContent = text;
+  element.className = isGood ? "faint" : "bad";
+}
+
+function chosenOf(services) {
+  let name = location.hash.slice(1);
+  try {
+    name = decodeURIComponent(name);
+  } catch { /* it is what it is */ }
+  return services.find(([one]) => one === name) ?? services[0];
+}
+
+function newRow(name) {
+  const [row, head, link] = ["tr", "th", "a"].map((name) => document.createElement(name));
+  row.dataset.service = link.textContent = name;
+  link.href = "#" + encodeURIComponent(name);
+  head.scope = "row";
+  head.append(link);
+  row.append(head);
+  for (let i = 0; i < 8; i++) row.insertCell();
+  return row;
+}
+
+function showRows(services, chosen) {
+  const body = $("services");
+  const rows = new Map([...body.rows].map((row) => [row.dataset.service, row]));
+  const names = new Set(services.map(([name]) => name));
+  for (const [name, row] of rows) names.has(name) || row.remove();
+  services.forEach(([name, service], i) => {
+    const row = rows.get(name) ?? newRow(name);
+    if (body.rows[i] !== row) body.insertBefore(row, body.rows[i] ?? null);
+    row.querySelector("a").setAttribute("aria-current", String(name === chosen));
+    const notServed = Object.values(service.refused).reduce((sum, n) => sum + n, service.failed);
+    const texts = [
+      service.addresses.join(" "), service.handler, activeOf(service), waitingOf(service),
+      ...[service.accepted, service.served, notServed].map((n) => count.format(n)),
+    ];
+    texts.forEach((text, i) => row.cells[i + 1].textContent = text);
+    write(row.cells[8], stateOf(service), service.ready);
+  });
+}
+
 function show(status) {
+  last = status;
+  const areSeveral = status.services !== undefined;
+  const services = areSeveral ? Object.entries(status.services) : [["", status]];
+  const [name, service] = chosenOf(services);
+  const full = services.filter(([, service]) => stateOf(service) === "full").map(([name]) => name);
+  write($("state"), stateOf(status) + (areSeveral && full.length > 0 ? ": " + full.join(", ") : ""), status.ready);
+  const limit = status.limits.children ? ", at most " + count.format(status.limits.children) + " children" : "";
+  $("where").textContent = areSeveral ? services.length + " services" + limit : whereOf(service);
+  $("since").textContent = "up " + span(status.uptimeSeconds) + (areSeveral ? ", memory " + bytes(status.memoryBytes) : "");
+  $("overview").hidden = !areSeveral;
+  if (areSeveral) {
+    $("service").textContent = name;
+    $("at").textContent = whereOf(service);
+    showRows(services, name);
+  }
+  showService(service, areSeveral ? [] : [["memory", bytes(status.memoryBytes)]]);
+}
+
+function showService(status, more) {
   const { refused, ended, exits, killed, limits, connections, history } = status;
   const rows = (counts, before) => Object.entries(counts).map(([name, n]) => [before + name, count.format(n)]);
-  const state = status.draining ? "draining" : status.ready ? "serving" : "full";
-  $("state").textContent = state;
-  $("state").className = state === "serving" ? "faint" : "bad";
-  $("where").textContent = status.addresses.join(" ") + " → " + status.handler;
-  $("since").textContent = "up " + span(status.uptimeSeconds);
   fill($("totals"), [
-    ["active", count.format(status.active) + " of " + count.format(limits.connections)],
-    ["waiting", count.format(status.waiting) + " of " + count.format(limits.queue)],
+    ["active", activeOf(status)], ["waiting", waitingOf(status)],
     ["accepted", count.format(status.accepted)], ["served", count.format(status.served)],
     ["from clients", bytes(status.bytesIn)], ["to clients", bytes(status.bytesOut)],
-    ["memory", bytes(status.memoryBytes)],
+    ...more,
   ]);
   fill($("children"), [
     ["warm", status.warm + " of " + limits.warm], ["spawned", count.format(status.spawned)], ["failed to start", count.format(status.unspawned)],
@@ -92,6 +161,13 @@ function show(status) {
     return tr;
   }));
 }
+
+let last;
+addEventListener("hashchange", () => {
+  if (last === undefined) return;
+  show(last);
+  $("service").scrollIntoView({ block: "nearest" });
+});
 
 async function update() {
   try {
@@ -128,6 +204,15 @@ export const PAGE = `<!doctype html>
 <body>
 <header><h1>spawnd</h1><span id="state" role="status">asking</span><span id="where" class="faint"></span><span id="since" class="faint"></span></header>
 <main>
+<section id="overview" hidden>
+<h2>Services</h2>
+<div class="scroll"><table class="services">
+<thead><tr><th>service</th><th>addresses</th><th>handler</th><th>active</th><th>waiting</th><th>accepted</th><th>served</th><th>not served</th><th>state</th></tr></thead>
+<tbody id="services"></tbody>
+</table></div>
+<h2 id="service"></h2>
+<p id="at" class="faint"></p>
+</section>
 <dl id="totals"></dl>
 <div class="plots">
 ${plot("active", "active connections")}
@@ -135,7 +220,7 @@ ${plot("accepted", "connections accepted")}
 ${plot("first", "time to the first byte, median")}
 </div>
 <h2>Connections</h2>
-<div class="scroll"><table>
+<div class="scroll"><table class="connections">
 <thead><tr><th>id</th><th>client</th><th>pid</th><th>start</th><th>age</th><th>from client</th><th>to client</th><th>idle</th></tr></thead>
 <tbody id="connections"></tbody>
 </table></div>

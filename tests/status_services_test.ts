@@ -1,0 +1,162 @@
+/** The status listener over several services, which come and go. */
+
+import { assert, assertEquals } from "@std/assert";
+import { commandHandler } from "../lib/child/handler.ts";
+import type { Status } from "../lib/status/listener.ts";
+import { ask, text } from "./_sockets.ts";
+import { assertPromtoolAgrees, Shown, wanted } from "./_status.ts";
+import { testWith } from "./_test_with.ts";
+import { until } from "./_waiting.ts";
+
+const CAT = { handler: commandHandler("cat") };
+
+Deno.test("status.json has each of several services apart, and what the process has once", async () => {
+  await using shown = await Shown.start(
+    wanted({ cat: CAT, other: { ...CAT, warm: 2, maxConnections: 3, queue: 0 } }, 10),
+  );
+  assertEquals(text(await ask(shown.port("cat"), "hello")), "hello");
+  using _conn = await shown.hold("other");
+  const status = await until("a sample of each", async () => {
+    const status = await shown.data();
+    const { cat, other } = status.services;
+    return cat!.served === 1 && cat!.history.firstByteMs.some(Boolean) &&
+      other!.history.active.at(-1) === 1 && status;
+  });
+  const { services: { cat, other, ...more }, uptimeSeconds, memoryBytes, ...facts } = status;
+  assertEquals(more, {});
+  assert(uptimeSeconds > 0 && memoryBytes > 1e7);
+  assertEquals(facts, { draining: false, ready: true, limits: { children: 10 } });
+  assertEquals([cat!.addresses, cat!.handler], [[`127.0.0.1:${shown.port("cat")}`], "cat"]);
+  assertEquals([cat!.accepted, cat!.active, cat!.connections.length], [1, 0, 0]);
+  assertEquals([other!.accepted, other!.active, other!.connections.length], [1, 1, 1]);
+  assertEquals(other!.limits, { connections: 3, queue: 0, warm: 2 });
+  const sum = ({ history }: typeof cat & object) => history.accepted.reduce((a, b) => a + b);
+  assertEquals([sum(cat!), sum(other!)], [1, 1]);
+  assert(!("memoryBytes" in cat!) && !("uptimeSeconds" in cat!));
+});
+
+Deno.test("one service has the same status.json and metrics whether or not it has a name", async () => {
+  const shapes = [];
+  for (const name of ["", "cat"]) {
+    await using shown = await Shown.start(wanted({ [name]: CAT }));
+    await ask(shown.port(name), "hello");
+    const ended = await until("its end", async () => {
+      const status = await shown.data<Status>();
+      return status.served === 1 && status.exits["0"] === 1 && status;
+    });
+    assertEquals(ended.limits, { connections: 256, queue: 64, warm: 0 });
+    const metrics = (await shown.get("metrics")).replaceAll(/ \S+$/gm, "");
+    assert(!metrics.includes("service="));
+    shapes.push([Object.keys(ended), metrics, await shown.get("readyz")]);
+  }
+  assertEquals(shapes[0], shapes[1]);
+});
+
+Deno.test("metrics of several services have their names as labels, those of the process have none", async () => {
+  await using shown = await Shown.start(wanted({ cat: CAT, other: { ...CAT, queue: 3 } }, 10));
+  const [cat, other] = ['service="cat"', 'service="other"'] as const;
+  for (let i = 0; i < 2; i++) await ask(shown.port("cat"), "hello");
+  using _conn = await shown.hold("other");
+  const sessions = "spawnd_session_duration_seconds_count";
+  await until("their end", async () => (await shown.metric(sessions))[cat] === 2);
+  const expected: Record<string, Record<string, number>> = {
+    spawnd_connections_accepted_total: { [cat]: 2, [other]: 1 },
+    spawnd_connections_active: { [cat]: 0, [other]: 1 },
+    spawnd_queue_limit: { [cat]: 64, [other]: 3 },
+    spawnd_spawn_duration_seconds_count: { [cat]: 2, [other]: 1 },
+    spawnd_first_byte_duration_seconds_count: { [cat]: 2, [other]: 1 },
+    [sessions]: { [cat]: 2, [other]: 0 },
+    spawnd_children_limit: { "": 10 },
+  };
+  for (const [name, values] of Object.entries(expected)) {
+    assertEquals(await shown.metric(name), values, name);
+  }
+  const ended = await shown.metric("spawnd_connections_ended_total");
+  assertEquals(ended['service="cat",reason="client-closed"'], 2);
+  assertEquals(ended['service="other",reason="client-closed"'], 0);
+  assertEquals(Object.keys(await shown.metric("process_resident_memory_bytes")), [""]);
+});
+
+testWith(
+  "promtool",
+  "prometheus",
+  "promtool finds nothing wrong with the metrics of several services",
+  async () => {
+    await using shown = await Shown.start(wanted({ cat: CAT, "a.b-c": CAT }, 10));
+    await ask(shown.port("cat"), "hello");
+    const metrics = (await shown.get("metrics")).slice("200 ".length);
+    await assertPromtoolAgrees(metrics);
+  },
+);
+
+Deno.test("from one service to several and back, its numbers go on and only the label changes", async () => {
+  await using shown = await Shown.start(wanted({ cat: CAT }));
+  const served = "spawnd_connections_served_total";
+  const answered = "spawnd_first_byte_duration_seconds_count";
+  const limit = "spawnd_children_limit";
+  await ask(shown.port("cat"), "hello");
+  await until("its end", async () => (await shown.metric(served))[""] === 1);
+  assertEquals([await shown.metric(answered), await shown.metric(limit)], [{ "": 1 }, {}]);
+
+  await shown.reload(wanted({ cat: CAT, other: CAT }, 10));
+  assertEquals(await shown.names(), ["cat", "other"]);
+  await ask(shown.port("cat"), "hello");
+  await ask(shown.port("other"), "hello");
+  const both = { 'service="cat"': 2, 'service="other"': 1 };
+  await until("their end", async () => Object.values(await shown.metric(served)).join() === "2,1");
+  assertEquals([await shown.metric(served), await shown.metric(answered)], [both, both]);
+  assertEquals(await shown.metric(limit), { "": 10 });
+
+  await shown.reload(wanted({ cat: CAT }));
+  await until("the other one to be gone", async () => (await shown.names()).length === 0);
+  assertEquals([await shown.metric(served), await shown.metric(answered)], [{ "": 2 }, { "": 2 }]);
+  assertEquals(await shown.metric(limit), {});
+  assertEquals((await shown.data<Status>()).served, 2);
+});
+
+Deno.test("a service that left the configuration is shown until it has drained, and keeps nothing from being ready", async () => {
+  await using shown = await Shown.start(wanted({ cat: CAT, other: CAT }));
+  using conn = await shown.hold("other");
+  await shown.reload(wanted({ cat: CAT }));
+  const { services, ...facts } = await shown.data();
+  assertEquals(Object.keys(services), ["cat", "other"]);
+  assertEquals([services["cat"]!.draining, services["other"]!.draining], [false, true]);
+  assertEquals(services["other"]!.connections.length, 1);
+  assertEquals([facts.draining, facts.ready], [false, true]);
+  assertEquals(await shown.get("readyz"), "200 ready\n");
+  assertEquals((await shown.metric("spawnd_connections_active"))['service="other"'], 1);
+  conn.close();
+  await until("the other one to be gone", async () => (await shown.names()).length === 0);
+  assertEquals(await shown.metric("spawnd_connections_active"), { "": 0 });
+});
+
+Deno.test("a service that returns while its namesake drains is shown apart from it", async () => {
+  await using shown = await Shown.start(wanted({ cat: CAT, other: CAT }));
+  using old = await shown.hold("other");
+  await shown.reload(wanted({ cat: CAT }));
+  await shown.reload(wanted({ cat: CAT, other: CAT }));
+  for (let i = 0; i < 3; i++) await ask(shown.port("other"), "hello");
+  await until("their end", async () => (await shown.data()).services["other"]!.served === 3);
+  assertEquals(await shown.names(), ["cat", "other", "other (2)"]);
+  assertEquals((await shown.data()).services["other (2)"]!.draining, true);
+  const count = "spawnd_first_byte_duration_seconds_count";
+  const labels = ['service="cat"', 'service="other"', 'service="other (2)"'];
+  assertEquals(await shown.metric(count), { [labels[0]!]: 0, [labels[1]!]: 3, [labels[2]!]: 1 });
+  old.close();
+  await until("the old one to be gone", async () => (await shown.names()).length === 2);
+  assertEquals(await shown.metric(count), { [labels[0]!]: 0, [labels[1]!]: 3 });
+});
+
+Deno.test("readyz says which of several services is full, or that all are draining", async () => {
+  const small = { ...CAT, maxConnections: 1, queue: 0 };
+  await using shown = await Shown.start(wanted({ git: small, cat: CAT, web: small }));
+  assertEquals(await shown.get("readyz"), "200 ready\n");
+  using _git = await shown.hold("git");
+  assertEquals(await shown.get("readyz"), "503 full: git\n");
+  assertEquals([(await shown.data()).ready, await shown.get("healthz")], [false, "200 alive\n"]);
+  using _web = await shown.hold("web");
+  assertEquals(await shown.get("readyz"), "503 full: git, web\n");
+  shown.shutdown();
+  assertEquals(await shown.get("readyz"), "503 draining\n");
+  assertEquals((await shown.data()).draining, true);
+});
