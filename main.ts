@@ -92,15 +92,18 @@ async function main(args: readonly string[]): Promise<number> {
       Services.start(wantedOf(configuration), {
         once: commandLine.once,
         signal: stopping.signal,
-        ...(status && { observerOf: () => status.observer }),
+        ...(status && {
+          observerOf: (name) => status.observerOf(name),
+          listeners: new Map([["the status page", status.addr]]),
+        }),
       })
     );
   } catch (error) {
     if (stopping.signal.aborted) return killedBy ?? 0;
     throw error;
   }
+  status?.attach(services);
   for (const [name, service] of services.all) {
-    status?.attach(service);
     const what = name === "" ? "" : `${name} `;
     stdout.write(`spawnd ${what}listening on ${service.addresses.join(" and ")}`);
   }

@@ -1,9 +1,11 @@
 /** The status listener over several services, which come and go. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { commandHandler } from "../lib/child/handler.ts";
 import type { Status } from "../lib/status/listener.ts";
+import { freePort } from "./_service.ts";
 import { ask, text } from "./_sockets.ts";
+import { Spawnd } from "./_spawnd.ts";
 import { assertPromtoolAgrees, Shown, wanted } from "./_status.ts";
 import { testWith } from "./_test_with.ts";
 import { until } from "./_waiting.ts";
@@ -159,4 +161,16 @@ Deno.test("readyz says which of several services is full, or that all are draini
   shown.shutdown();
   assertEquals(await shown.get("readyz"), "503 draining\n");
   assertEquals((await shown.data()).draining, true);
+});
+
+Deno.test("a service on the port of the status page is told what has it", async () => {
+  const port = `${freePort()}`;
+  await using spawnd = Spawnd.run(
+    ...["--host", "127.0.0.1", "--port", port, "--status", port, "--", "cat"],
+  );
+  assertEquals((await spawnd.ended()).code, 1);
+  assertMatch(
+    spawnd.lines.join("\n"),
+    /^spawnd: Cannot listen on 127\.0\.0\.1:\d+: the status page listens there\. Choose another address/,
+  );
 });
