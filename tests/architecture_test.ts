@@ -10,7 +10,7 @@ const ROOT = new URL("../", import.meta.url);
 /** Top to bottom. A file may import from its own folder and from any layer below it. */
 const LAYERS: readonly (readonly string[])[] = [
   ["main.ts", "child.ts"],
-  ["lib/cli", "lib/status", "lib/mod.ts"],
+  ["lib/cli", "lib/status", "lib/systemd", "lib/mod.ts"],
   ["lib/server"],
   ["lib/child", "lib/admission"],
   ["lib/net"],

@@ -43,11 +43,11 @@ Deno.test("a connection is logged once when it opens and once when it ends", asy
   assertMatch(lines[4]!, new RegExp(`^${TIME} info  stopped accepted=1 served=1 failed=0 cut=0$`));
 });
 
-/** The last word of each line that a program logged before it was killed. */
-async function loggedBy(body: string): Promise<(string | undefined)[]> {
+/** The lines that a program logged before it was killed. */
+async function linesBy(body: string, format = "text", level = "info"): Promise<string[]> {
   const program = `
     import { configureLog, log } from "${new URL("../lib/base/log.ts", import.meta.url)}";
-    configureLog({ level: "info", format: "text", color: false });
+    configureLog({ level: "${level}", format: "${format}", color: false });
     ${body}
     Deno.kill(Deno.pid, "SIGKILL");`;
   const { stderr } = await new Deno.Command(Deno.execPath(), {
@@ -57,7 +57,12 @@ async function loggedBy(body: string): Promise<(string | undefined)[]> {
     ],
     cwd: new URL("../", import.meta.url),
   }).output();
-  return text(stderr).trim().split("\n").map((line) => line.split(" ").at(-1));
+  return text(stderr).trim().split("\n");
+}
+
+/** The last word of each of them. */
+async function loggedBy(body: string): Promise<(string | undefined)[]> {
+  return (await linesBy(body)).map((line) => line.split(" ").at(-1));
 }
 
 Deno.test("lines are written in order, a moment later", async () => {
@@ -79,6 +84,62 @@ Deno.test("a JSON line has nothing in it that ends or reorders a line", async ()
   }).output();
   assertMatch(text(stderr), /^[^\p{C}\p{Zl}\p{Zp}]+\n$/u);
   assertEquals(JSON.parse(text(stderr)).line, "a\u2028b\u2029c\u202ed\u{e0001}é\ud800");
+});
+
+Deno.test("a line for the journal has a priority and no time, and is always one line", async () => {
+  const lines = await linesBy(
+    `
+    log.debug("a", { b: 1 });
+    log.info("c", { d: "e\\n<0>f" });
+    log.warn("g");
+    log.error("h", { stack: "i\\n  j" });
+    await new Promise((resolve) => setTimeout(resolve, 100));`,
+    "journal",
+    "debug",
+  );
+  assertEquals(lines, [
+    "<7>a b=1",
+    String.raw`<6>c d="e\n<0>f"`,
+    "<4>g",
+    String.raw`<3>h stack="i\n  j"`,
+  ]);
+});
+
+/** What a server writes to stderr that starts with this JOURNAL_STREAM, a word of sh(1), and stops. */
+async function stderrIn(stream: string, permissions: string, ...args: string[]): Promise<string> {
+  const script =
+    `JOURNAL_STREAM=${stream} exec "$0" run --allow-net --allow-run ${permissions} "$@"`;
+  const server = new Deno.Command("sh", {
+    args: ["-c", script, Deno.execPath(), "main.ts", "--host", "127.0.0.1", "--port", "0", ...args],
+    cwd: new URL("../", import.meta.url),
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const stdout = server.stdout.getReader();
+  const { done } = await within("its address", stdout.read());
+  if (!done) server.kill("SIGTERM");
+  await stdout.cancel();
+  return text(await within("its end", new Response(server.stderr).bytes()));
+}
+
+Deno.test("where stderr is the journal, the log is made for it by itself", async () => {
+  const [ours, other] = ["$(stat --dereference --format %d:%i /proc/self/fd/2)", "8:1"];
+  const allowed = "--allow-env=JOURNAL_STREAM";
+  const formatOf = async (...args: Parameters<typeof stderrIn>) =>
+    /^(?:(<6>)|(\d{4}-)|({))/.exec(await stderrIn(...args))!.slice(1).findIndex(Boolean);
+  const [journal, plain, json] = [0, 1, 2];
+  assertEquals(await formatOf(ours, allowed, "--", "cat"), journal);
+  assertEquals(await formatOf(other, allowed, "--", "cat"), plain);
+  assertEquals(await formatOf("", allowed, "--", "cat"), plain);
+  assertEquals(await formatOf(ours, "", "--", "cat"), plain);
+  assertEquals(await formatOf(ours, allowed, "--log-format", "json", "--", "cat"), json);
+  assertEquals(await formatOf(other, "", "--log-format", "journal", "--", "cat"), journal);
+
+  assertMatch(
+    await stderrIn(ours, allowed, "--por"),
+    /^<3>spawnd: unknown .*\n<3>Try --help .*\n$/,
+  );
+  assertMatch(await stderrIn(ours, allowed, "--", "no-such-program"), /^<3>spawnd: Cannot .*\n$/);
 });
 
 Deno.test("JSON lines carry the same facts as values", async () => {

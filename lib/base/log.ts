@@ -1,6 +1,6 @@
 /**
- * The log: events with their facts, as text lines for people or JSON lines for machines. No other
- * file may use the logging library.
+ * The log: events with their facts, as text lines for people or for the journal, or JSON lines for
+ * machines. No other file may use the logging library.
  *
  * spawnd's modules only write to {@linkcode log}. A program that uses spawnd as a library sets up
  * LogTape's category `spawnd` itself; until then nothing is logged.
@@ -42,8 +42,11 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 /** See {@linkcode LOG_LEVELS}. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** The log formats: `text` for people, `json` for one object per line. */
-export const LOG_FORMATS = ["text", "json"] as const;
+/**
+ * The log formats: `text` for people, `json` for one object per line, `journal` for text whose
+ * priority and time the journal keeps itself (systemd: sd-daemon(3)).
+ */
+export const LOG_FORMATS = ["text", "json", "journal"] as const;
 /** See {@linkcode LOG_FORMATS}. */
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
@@ -56,6 +59,16 @@ export interface LogOptions {
   /** Whether text lines are coloured. */
   color: boolean;
 }
+
+/** What a line for the journal begins with (syslog(3)). */
+export const PRIORITIES = {
+  fatal: "<2>",
+  error: "<3>",
+  warning: "<4>",
+  info: "<6>",
+  debug: "<7>",
+  trace: "<7>",
+} as const satisfies Record<LogRecord["level"], string>;
 
 /** How many warnings of one kind are written per window; the rest are only counted. */
 const WARNINGS_PER_WINDOW = 5;
@@ -73,14 +86,7 @@ let writer: LineWriter<LogRecord> | undefined;
  * logged.
  */
 export function configureLog({ level, format, color }: LogOptions): void {
-  const formatter = format === "json"
-    ? escaped(getJsonLinesFormatter({ properties: "flatten" }))
-    : (color ? getAnsiColorFormatter : getTextFormatter)({
-      timestamp: "rfc3339",
-      level: (level) => (level === "warning" ? "warn" : level).padEnd(5),
-      format: ({ timestamp, level, message, record }) =>
-        `${timestamp} ${level} ${message}${formatFacts(record)}`,
-    });
+  const formatter = formatterOf(format, color);
   const throttle = getThrottlingFilter({
     limit: WARNINGS_PER_WINDOW,
     windowMs: WINDOW_MS,
@@ -111,6 +117,26 @@ export function configureLog({ level, format, color }: LogOptions): void {
 /** Resolves when the log has been written, or after `timeoutMs` milliseconds. */
 export async function flushLog(timeoutMs: number): Promise<void> {
   await writer?.flush(timeoutMs);
+}
+
+/** What makes a line of a record. */
+function formatterOf(format: LogFormat, color: boolean): (record: LogRecord) => string {
+  switch (format) {
+    case "json":
+      return escaped(getJsonLinesFormatter({ properties: "flatten" }));
+    case "journal":
+      return getTextFormatter({
+        format: ({ message, record }) =>
+          `${PRIORITIES[record.level]}${message}${formatFacts(record)}`,
+      });
+    case "text":
+      return (color ? getAnsiColorFormatter : getTextFormatter)({
+        timestamp: "rfc3339",
+        level: (level) => (level === "warning" ? "warn" : level).padEnd(5),
+        format: ({ timestamp, level, message, record }) =>
+          `${timestamp} ${level} ${message}${formatFacts(record)}`,
+      });
+  }
 }
 
 /** A sink that queues records for stderr and never waits for its reader. */
