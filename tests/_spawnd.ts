@@ -111,6 +111,17 @@ export class Spawnd implements AsyncDisposable {
     return new Spawnd(permissions, ["--log-format", "json", ...args], { via });
   }
 
+  /** Starts a server with these permissions and variables without waiting until it listens. */
+  static startingIn(
+    { permissions = PERMISSIONS, env }: {
+      permissions?: readonly string[];
+      env: Record<string, string>;
+    },
+    ...args: string[]
+  ): Spawnd {
+    return new Spawnd(permissions, [...OPTIONS, ...args], { env });
+  }
+
   static async #listening(spawnd: Spawnd): Promise<Spawnd> {
     await spawnd.listening();
     return spawnd;
