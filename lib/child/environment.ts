@@ -6,6 +6,7 @@
  * @module
  */
 
+import { readVariable } from "../base/variable.ts";
 import type { ClientFacts, TlsFacts } from "../net/client_facts.ts";
 
 /**
@@ -32,6 +33,15 @@ export const UNSET_VARIABLES: Readonly<Record<string, string>> = {
   SSL_CLIENT_VERIFY: "",
   SSL_CLIENT_S_DN: "",
 };
+
+/**
+ * Blank values of the variables by which a program talks to the service manager in the server's
+ * name (systemd: sd_notify(3)), where the server has them and may read that it has.
+ */
+export function withoutManager(): Readonly<Record<string, string>> {
+  if (!readVariable("NOTIFY_SOCKET")) return {};
+  return { NOTIFY_SOCKET: "", WATCHDOG_USEC: "", WATCHDOG_PID: "" };
+}
 
 /**
  * What is kept of the server's environment where the rest is cleared. Deno needs to find its cache,

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { KEPT_VARIABLES } from "./environment.ts";
+import { KEPT_VARIABLES, withoutManager } from "./environment.ts";
 import { type Handler, HandlerError } from "./handler.ts";
 import { inspectSystem, type SystemFacts } from "./system.ts";
 
@@ -117,7 +117,7 @@ export async function prepareLaunch(
     ...handler.args,
   ];
   const place = { ...(cwd !== undefined && { cwd }), clearEnv };
-  const env = { ...variables, ...user?.env, ...options.env };
+  const env = { ...(!clearEnv && withoutManager()), ...variables, ...user?.env, ...options.env };
   const launch: Launch = {
     command: command!,
     args,
