@@ -6,7 +6,7 @@ import { resolveSettings } from "../lib/server/settings.ts";
 
 Deno.test("without arguments it is the counter service with the defaults", () => {
   const { server, logLevel, logFormat, show } = parseCommandLine([]);
-  assertEquals([logLevel, logFormat, show], ["info", "text", undefined]);
+  assertEquals([logLevel, logFormat, show], ["info", undefined, undefined]);
   const { handler, ...settings } = resolveSettings(server);
   const defaults = Object.entries<Option>(OPTIONS)
     .filter(([, option]) => option.default !== undefined)

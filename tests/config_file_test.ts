@@ -113,7 +113,7 @@ Deno.test("without a handler it is the counter service, and the only service nee
   const { services, ...settings } = read(`{ "services": { "only": {} } }`);
   assertEquals([...services.keys()], ["only"]);
   assertEquals(services.get("only")!.handler.name, "counter");
-  assertEquals(settings, { logLevel: "info", logFormat: "text", maxChildren: 0 });
+  assertEquals(settings, { logLevel: "info", maxChildren: 0 });
 });
 
 Deno.test("the command's own settings stand at the top, and the command line's go before them", () => {

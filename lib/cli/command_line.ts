@@ -26,7 +26,8 @@ export { UsageError };
 /** What the command itself can be told, on the command line or in a configuration file. */
 export interface CommandSettings {
   readonly logLevel: LogLevel;
-  readonly logFormat: LogFormat;
+  /** The form of a log line; by default, where stderr goes decides. */
+  readonly logFormat?: LogFormat;
   /** Where to serve the status page, if anywhere. */
   readonly status?: StatusAddress;
   /** How many children may have a client, over all services; 0 is no limit. */
@@ -156,7 +157,6 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 /** The settings of the command where nothing is given. */
 export const DEFAULTS: CommandSettings = {
   logLevel: COMMAND_OPTIONS.logLevel.default,
-  logFormat: COMMAND_OPTIONS.logFormat.default,
   maxChildren: COMMAND_OPTIONS.maxChildren.default,
 };
 

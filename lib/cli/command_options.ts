@@ -42,9 +42,9 @@ export const COMMAND_OPTIONS = {
   logFormat: {
     name: "log-format",
     argument: "WORD",
-    default: "text",
+    defaultText: "text or journal",
     words: LOG_FORMATS,
-    help: "form of a log line",
+    help: "form of a log line; journal where stderr is systemd's",
   },
   status: {
     name: "status",
