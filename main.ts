@@ -6,8 +6,9 @@
 
 import config from "./deno.json" with { type: "json" };
 import { LineWriter } from "./lib/base/line_writer.ts";
-import { configureLog, flushLog, log } from "./lib/base/log.ts";
+import { configureLog, flushLog, log, PRIORITIES } from "./lib/base/log.ts";
 import { messageOf } from "./lib/base/message_of.ts";
+import { readVariable } from "./lib/base/variable.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
 import type { Configuration } from "./lib/cli/config_file.ts";
 import { nameOf } from "./lib/cli/command_options.ts";
@@ -17,6 +18,8 @@ import { ServicesError } from "./lib/server/acceptors.ts";
 import { Services, type Wanted } from "./lib/server/services.ts";
 import { resolveSettings } from "./lib/server/settings.ts";
 import type { StatusListener } from "./lib/status/listener.ts";
+import { isJournal } from "./lib/systemd/journal.ts";
+import type { Notifier } from "./lib/systemd/notify.ts";
 
 /** Signals that end the server, with their numbers (signal(7)). */
 const STOP_SIGNALS = Deno.build.os === "windows"
@@ -45,7 +48,7 @@ async function main(args: readonly string[]): Promise<number> {
   const configuration = await readServices(commandLine);
   configureLog({
     level: configuration.logLevel,
-    format: configuration.logFormat,
+    format: configuration.logFormat ?? (await isJournal() ? "journal" : "text"),
     color: Deno.stderr.isTerminal() && !Deno.noColor,
   });
   // A fault in this program that shows in one connection must not end the others.
@@ -62,6 +65,7 @@ async function main(args: readonly string[]): Promise<number> {
 
   // Signals may come before anything is served, and must not be the end of it.
   let services: Services | undefined;
+  const notifier = await openNotifier(() => describe(services));
   const stopping = new AbortController();
   let killedBy: number | undefined;
   for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
@@ -70,14 +74,20 @@ async function main(args: readonly string[]): Promise<number> {
         killedBy = 128 + number;
         services?.kill();
         setTimeout(() => exit(killedBy!), EXIT_FLUSH_MS); // a process may be beyond killing
-      } else stopping.abort();
+      } else {
+        stopping.abort();
+        notifier?.stopping();
+      }
     });
   }
   if (Deno.build.os !== "windows") {
-    Deno.addSignalListener(
-      "SIGHUP",
-      () => services?.reload(() => readAgain(commandLine, configuration)),
-    );
+    Deno.addSignalListener("SIGHUP", () => {
+      const reload = async () => {
+        await services?.reload(() => readAgain(commandLine, configuration));
+      };
+      if (notifier) notifier.reload(reload);
+      else reload();
+    });
     // On SIGUSR1 Deno also opens its inspector (since 2.9.2), hence the second signal.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
       Deno.addSignalListener(signal, () => services?.logStatus());
@@ -108,6 +118,7 @@ async function main(args: readonly string[]): Promise<number> {
     stdout.write(`spawnd ${what}listening on ${service.addresses.join(" and ")}`);
   }
   if (status) stdout.write(`spawnd status on ${status.url}`);
+  notifier?.ready();
   const isClean = await services.finished;
   if (commandLine.once) return killedBy ?? services.lastExit?.code ?? 1;
   return killedBy ?? (isClean ? 0 : 1);
@@ -155,6 +166,25 @@ async function startStatus({ status }: Configuration): Promise<StatusListener | 
   return await orStartError(() => StatusListener.listen(status));
 }
 
+/** Opens the way to the service manager; its module is loaded only where there is one. */
+async function openNotifier(describe: () => string): Promise<Notifier | undefined> {
+  if (!readVariable("NOTIFY_SOCKET")) return undefined;
+  const { Notifier } = await import("./lib/systemd/notify.ts");
+  return Notifier.open(describe);
+}
+
+/** What there is to do, in a few words. */
+function describe(services: Services | undefined): string {
+  if (!services) return "starting";
+  const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
+  const statuses = services.all.map(([, service]) => service.status());
+  const connections = count(statuses.reduce((sum, { active }) => sum + active, 0), "connection");
+  if (services.isDraining) return `draining ${connections}`;
+  return statuses.length === 1
+    ? connections
+    : `${count(statuses.length, "service")}, ${connections}`;
+}
+
 async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {
   try {
     return await start();
@@ -177,12 +207,15 @@ if (import.meta.main) {
   try {
     code = await main(Deno.args);
   } catch (error) {
+    const priority = await isJournal() ? PRIORITIES.error : "";
     if (error instanceof UsageError) {
-      for (const problem of error.problems) stderr.write(`spawnd: ${problem}`);
-      stderr.write("Try --help for all options.");
+      for (const problem of error.problems) stderr.write(`${priority}spawnd: ${problem}`);
+      stderr.write(`${priority}Try --help for all options.`);
       code = 2;
     } else if (error instanceof StartError) {
-      for (const problem of error.errors) stderr.write(`spawnd: ${messageOf(problem)}`);
+      for (const problem of error.errors) {
+        stderr.write(`${priority}spawnd: ${messageOf(problem)}`);
+      }
       code = 1;
     } else throw error;
   }
