@@ -23,6 +23,13 @@ export function settingsOf(
   return { ...resolveSettings(server), statusPort: status?.port };
 }
 
+/** The command of a unit, with the options of the last of these files that has any. */
+export function commandOf(...files: string[]): string[] {
+  const unit = files.join("\n").replaceAll("\\\n", " ");
+  const [, options] = [...unit.matchAll(/^Environment="SPAWND_OPTIONS=(.*)"$/gm)].at(-1)!;
+  return valuesOf(unit, "ExecStart").at(-1)!.replace("$SPAWND_OPTIONS", options!).split(/ +/);
+}
+
 /** The options in a command: the words after main.ts. */
 export function optionsIn(words: readonly string[]): readonly string[] {
   const at = words.findIndex((word) => /(^|\/)main\.ts$/.test(word));

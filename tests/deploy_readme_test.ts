@@ -12,7 +12,9 @@ import {
 } from "./_deploy.ts";
 
 Deno.test("the commands in deploy/README.md match the files beside it", async () => {
-  const commands = [...README.matchAll(/^ {4}(\S.*)$/gm)].map((match) => match[1]!.split(" "));
+  const commands = [...README.matchAll(/^ {4}(?: {2})?(\S.*)$/gm)].map((match) =>
+    match[1]!.split(" ")
+  );
   const commandsOf = (...start: string[]) =>
     commands.filter((words) => start.every((word, index) => words[index] === word));
 
@@ -22,6 +24,19 @@ Deno.test("the commands in deploy/README.md match the files beside it", async ()
   const copied = INSTRUCTIONS.filter(([name]) => name === "COPY")
     .flatMap(([, rest]) => rest.split(" ").slice(0, -1)).map((path) => path.replace(/\/$/, ""));
   assertEquals(commandsOf("cp", "-r"), [["cp", "-r", ...copied, "/opt/spawnd/"]]);
+
+  // A drop-in goes into a folder that is there, beside a unit that is.
+  const system = "/etc/systemd/system/";
+  const installed = commandsOf("cp").map(([, file, to]) =>
+    to!.endsWith("/") ? to + file!.replace("deploy/", "") : to!
+  );
+  for (
+    const path of installed.filter((path) => path.endsWith(".conf") && path.startsWith(system))
+  ) {
+    const [, folder, unit] = /^((.*)\.d)\//.exec(path)!;
+    assert(commandsOf("mkdir", "-p", folder!).length > 0, path);
+    assert(installed.includes(unit!), path);
+  }
 
   const [server] = commandsOf("deno");
   settingsOf(optionsIn(server!));

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
+  commandOf,
   longestStopMs,
   optionsIn,
   read,
@@ -12,62 +13,102 @@ import {
 import { descriptorsOf } from "./_processes.ts";
 import { makeFolder, run, serve } from "./_service.ts";
 import { receive, send } from "./_sockets.ts";
+import { NotifySocket } from "./_notify_socket.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { testWith } from "./_test_with.ts";
 import { until } from "./_waiting.ts";
 
-const PER_CORE = await read("per_core.conf");
-const UNIT_COMMAND = valuesOf(UNIT, "ExecStart")[0]!.split(" ");
+const UNIT_COMMAND = commandOf(UNIT);
+const NOTIFY_SOCKET = "/run/systemd/notify";
 
-/** The unit with the paths of this machine. */
-function installed(unit: string): string {
-  return unit.replaceAll("/usr/local/bin/deno", Deno.execPath()).replaceAll("/opt/spawnd/", ROOT);
+/** A folder with these files of deploy/, by where they go, with the paths of this machine. */
+async function install(files: Record<string, string>): ReturnType<typeof makeFolder> {
+  const folder = await makeFolder();
+  for (const [path, name] of Object.entries(files)) {
+    const text = (await read(name)).replaceAll("/usr/local/bin/deno", Deno.execPath())
+      .replaceAll("/opt/spawnd/", ROOT);
+    await Deno.mkdir(`${folder.path}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.writeTextFile(`${folder.path}/${path}`, text);
+  }
+  return folder;
 }
 
-/** Has systemd verify a unit, and asserts that it reports nothing. */
-async function verify(unit: string): Promise<void> {
+/** Has systemd verify a unit; returns what it reports. */
+async function verify(unit: string): Promise<string> {
   const command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit];
-  assertEquals(await run(command), { code: 0, stdout: "", stderr: "" });
+  const { stdout, stderr } = await run(command);
+  return stdout + stderr;
 }
 
-testWith(
-  "systemd-analyze",
-  "procps systemd",
-  "systemd accepts the unit and rates its exposure as low",
-  async () => {
-    await using folder = await makeFolder();
-    const unit = `${folder.path}/spawnd.service`;
-    await Deno.writeTextFile(unit, installed(UNIT));
-    await verify(unit);
-    const command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", unit];
-    const { code, stdout } = await run(command);
-    assertEquals(code, 0, stdout);
-    // This would lower the exposure further, but V8 compiles at run time and could not start.
-    assert(!/^MemoryDenyWriteExecute=/m.test(UNIT));
-  },
-);
+/** Declares a test of what systemd says about units. */
+function testUnits(name: string, fn: () => Promise<void>): void {
+  testWith("systemd-analyze", "procps systemd", name, fn);
+}
 
-testWith(
-  "systemd-analyze",
-  "procps systemd",
-  "systemd accepts the unit as a template with one server per core",
-  async () => {
-    await using folder = await makeFolder();
-    const template = `${folder.path}/spawnd@.service`;
-    await Deno.writeTextFile(template, installed(UNIT));
-    await Deno.mkdir(`${template}.d`);
-    await Deno.writeTextFile(`${template}.d/per_core.conf`, installed(PER_CORE));
-    await verify(template.replace("@", "@2"));
+testUnits("systemd accepts the unit and rates its exposure as low", async () => {
+  await using folder = await install({ "spawnd.service": "spawnd.service" });
+  const unit = `${folder.path}/spawnd.service`;
+  assertEquals(await verify(unit), "");
+  const command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", unit];
+  const { code, stdout } = await run(command);
+  assertEquals(code, 0, stdout);
+  // This would lower the exposure further, but V8 compiles at run time and could not start.
+  assert(!/^MemoryDenyWriteExecute=/m.test(UNIT));
+});
 
-    const [reset, command] = valuesOf(PER_CORE, "ExecStart");
-    assertEquals(reset, "");
-    const [one, two] = ["1", "2"].map((instance) =>
-      settingsOf(optionsIn(command!.replaceAll("%i", instance).split(" ")))
-    );
-    assertEquals([one!.reusePort, one!.port], [true, two!.port]);
-    assertEquals([one!.statusPort, two!.statusPort], [9531, 9532]);
-  },
-);
+testUnits("systemd accepts the unit as a template with one server per core", async () => {
+  await using folder = await install({
+    "spawnd-core@.service": "spawnd.service",
+    "spawnd-core@.service.d/per_core.conf": "per_core.conf",
+  });
+  assertEquals(await verify(`${folder.path}/spawnd-core@2.service`), "");
+
+  const command = commandOf(UNIT, await read("per_core.conf"));
+  const [one, two] = ["1", "2"].map((instance) =>
+    settingsOf(optionsIn(command.map((word) => word.replaceAll("%i", instance))))
+  );
+  assertEquals([one!.reusePort, one!.port], [true, two!.port]);
+  assertEquals([one!.statusPort, two!.statusPort], [9531, 9532]);
+});
+
+testUnits("systemd accepts the unit as a template with one server per service", async () => {
+  await using folder = await install({
+    "spawnd@.service": "spawnd.service",
+    "spawnd@.service.d/per_service.conf": "per_service.conf",
+  });
+  assertEquals(await verify(`${folder.path}/spawnd@shout.service`), "");
+  const command = commandOf(UNIT, await read("per_service.conf"));
+  assertEquals(optionsIn(command), ["--config", "/etc/spawnd/%i.jsonc"]);
+});
+
+testUnits("systemd accepts the socket and the unit that takes it over", async () => {
+  await using folder = await install({
+    "spawnd.service": "spawnd.service",
+    "spawnd.socket": "spawnd.socket",
+    "spawnd.service.d/socket_activation.conf": "socket_activation.conf",
+  });
+  for (const unit of ["spawnd.service", "spawnd.socket"]) {
+    assertEquals(await verify(`${folder.path}/${unit}`), "");
+  }
+  const { listen, port, statusPort } = settingsOf(
+    optionsIn(commandOf(UNIT, await read("socket_activation.conf"))),
+  );
+  assertEquals(listen, ["fd:3"]);
+  assertEquals(statusPort, settingsOf(optionsIn(UNIT_COMMAND)).statusPort);
+  assertEquals(valuesOf(await read("spawnd.socket"), "ListenStream"), [`${port}`]);
+});
+
+testUnits("systemd accepts the unit that waits for a reload, if it is new enough", async () => {
+  await using folder = await install({
+    "spawnd.service": "spawnd.service",
+    "spawnd.service.d/notify_reload.conf": "notify_reload.conf",
+  });
+  const { stdout } = await run(["systemd-analyze", "--version"]);
+  const version = Number(/^systemd (\d+)/.exec(stdout)![1]);
+  const report = await verify(`${folder.path}/spawnd.service`);
+  if (version >= 253) assertEquals(report, "");
+  else assertMatch(report, /^\S+: Failed to parse service type, ignoring: notify-reload\n$/);
+});
 
 Deno.test("the unit's limits cover everything its options allow", async () => {
   const settings = settingsOf(optionsIn(UNIT_COMMAND));
@@ -94,6 +135,18 @@ Deno.test("the unit's limits cover everything its options allow", async () => {
   const descriptors = 6 * (maxConnections + queue) + 3 * warm + descriptorsOf(spawnd.pid);
   assert(Number(valuesOf(UNIT, "LimitNOFILE")[0]) > descriptors, `${descriptors} descriptors`);
   await Deno.remove(module);
+});
+
+Deno.test("the unit lets the server read every variable that it looks for", async () => {
+  const [, allowed] = /--allow-env=(\S+)/.exec(UNIT)!;
+  const sources = ["child/environment", "systemd/journal", "systemd/notify"].map((name) =>
+    Deno.readTextFile(`${ROOT}lib/${name}.ts`)
+  );
+  const names = (await Promise.all(sources)).flatMap((source) =>
+    [...source.matchAll(/readVariable\("(\w+)"\)/g)].map((match) => match[1]!)
+  );
+  names.push("LISTEN_FDNAMES"); // for fd:NAME
+  assertEquals([...new Set(names)].sort(), allowed!.split(",").sort());
 });
 
 /** Returns a function that expands a name in a filter, if it is a set of systemd's. */
@@ -129,8 +182,16 @@ testWith(
 
     await using folder = await makeFolder();
     const trace = `${folder.path}/trace`;
-    const command = UNIT_COMMAND.map((word) => installed(word).replace(/^9528$/, "0"));
-    await serve(["strace", "-D", "-f", "-q", "-o", trace, ...command], {});
+    await using manager = new NotifySocket(`${folder.path}/notify`);
+    const command = UNIT_COMMAND.map((word) =>
+      word.replace("/usr/local/bin/deno", Deno.execPath()).replace("/opt/spawnd/", ROOT)
+        .replace(NOTIFY_SOCKET, manager.path).replace(/^9528$/, "0")
+    );
+    const env = { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: "100000", JOURNAL_STREAM: "9:1" };
+    await serve(["strace", "-D", "-f", "-q", "-o", trace, ...command], env, async () => {
+      await manager.message("READY");
+      await manager.message("WATCHDOG");
+    });
     const calls = await until("the trace's end", async () => {
       const calls = await Deno.readTextFile(trace);
       return /\+\+\+ exited with 0 \+\+\+\n$/.test(calls) && calls;

@@ -4,9 +4,8 @@
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { read } from "./_deploy.ts";
 import { setMigration, tc, testInNamespace } from "./_namespace.ts";
-import { makeFolder, run } from "./_service.ts";
+import { makeFolder } from "./_service.ts";
 import { receiveAll, send, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { until, within } from "./_waiting.ts";
@@ -174,25 +173,4 @@ Deno.test("no client notices upgrades of a Unix socket that is behind a symbolic
     },
     connect: () => Deno.connect({ transport: "unix", path: link }),
   });
-});
-
-Deno.test("the per-core unit has started when its server listens, and not if that exits", async () => {
-  const unit = (await read("per_core.conf")).replaceAll("\\\n", " ");
-  const [, script] = /^ExecStartPost=\S+ eval "(.*)"$/m.exec(unit)!;
-  const wait = (pid: number, port: number) => {
-    const code = script!.replaceAll("953%i", `${port}`).replaceAll("${MAINPID}", `${pid}`);
-    return run(["timeout", "20", Deno.execPath(), "eval", code]);
-  };
-  let requests = 0;
-  const respond = () => new Response(null, { status: ++requests < 3 ? 503 : 200 });
-  const starting = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, respond);
-  assertEquals((await wait(Deno.pid, starting.addr.port)).code, 0);
-  assertEquals(requests, 3);
-  await starting.shutdown();
-
-  await using server = await Spawnd.start("--status", "0", "--", "cat");
-  const port = Number((await server.statusUrl()).port);
-  assertEquals((await wait(server.pid, port)).code, 0);
-  await server.stop();
-  assertEquals((await wait(server.pid, port)).code, 1);
 });
