@@ -11,12 +11,12 @@ import {
   valuesOf,
 } from "./_deploy.ts";
 import { descriptorsOf } from "./_processes.ts";
-import { makeFolder, run, serve } from "./_service.ts";
-import { receive, send } from "./_sockets.ts";
+import { freePort, makeFolder, run, serve } from "./_service.ts";
+import { ask, receive, send, text } from "./_sockets.ts";
 import { NotifySocket } from "./_notify_socket.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { testWith } from "./_test_with.ts";
-import { until } from "./_waiting.ts";
+import { until, within } from "./_waiting.ts";
 
 const UNIT_COMMAND = commandOf(UNIT);
 const NOTIFY_SOCKET = "/run/systemd/notify";
@@ -149,6 +149,79 @@ Deno.test("the unit lets the server read every variable that it looks for", asyn
   assertEquals([...new Set(names)].sort(), allowed!.split(",").sort());
 });
 
+/** The words of a unit's command with this machine's paths, and its status on a free port. */
+function here(command: readonly string[], manager: NotifySocket): string[] {
+  return command.map((word) =>
+    word.replace("/usr/local/bin/deno", Deno.execPath()).replace("/opt/spawnd/", ROOT)
+      .replace(NOTIFY_SOCKET, manager.path).replace(/^9528$/, "0")
+  );
+}
+
+/** Starts a service, calls `use`, and stops it; it must say that it is ready and that it stops. */
+async function startAndStop(
+  [command, ...args]: readonly string[],
+  manager: NotifySocket,
+  use: () => Promise<void>,
+): Promise<void> {
+  const child = new Deno.Command(command!, {
+    args,
+    env: { NOTIFY_SOCKET: manager.path },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let exited = false;
+  const status = child.status.finally(() => exited = true);
+  try {
+    await use();
+    await manager.message("READY");
+    child.kill("SIGTERM");
+    await manager.message("STOPPING");
+    assertEquals((await within("its end", status)).code, 0);
+  } finally {
+    if (!exited) child.kill("SIGKILL");
+    await status;
+  }
+}
+
+testWith(
+  "systemd-socket-activate",
+  "systemd",
+  "the unit serves the socket that it gets from systemd",
+  async () => {
+    await using folder = await makeFolder();
+    await using manager = new NotifySocket(`${folder.path}/notify`);
+    const port = freePort();
+    const kept = ["NOTIFY_SOCKET", "HOME", "PATH"].map((name) => `--setenv=${name}`);
+    const command = [
+      ...["systemd-socket-activate", `--listen=127.0.0.1:${port}`, ...kept],
+      ...here(commandOf(UNIT, await read("socket_activation.conf")), manager),
+    ];
+    await startAndStop(command, manager, async () => {
+      const first = await until("systemd to listen", () => ask(port, "hello").catch(() => null));
+      assertEquals(first.length, 256);
+    });
+  },
+);
+
+Deno.test("the unit serves what the file of a service says", async () => {
+  await using folder = await makeFolder();
+  await using manager = new NotifySocket(`${folder.path}/notify`);
+  const port = freePort();
+  await Deno.writeTextFile(
+    `${folder.path}/shout.jsonc`,
+    JSON.stringify({
+      services: { shout: { host: "127.0.0.1", port, command: ["tr", "a-z", "A-Z"] } },
+    }),
+  );
+  const command = here(commandOf(UNIT, await read("per_service.conf")), manager)
+    .map((word) => word.replace("/etc/spawnd", folder.path).replace("%i", "shout"));
+  await startAndStop(command, manager, async () => {
+    const answer = await until("it to listen", () => ask(port, "hello").catch(() => null));
+    assertEquals(text(answer), "HELLO");
+  });
+});
+
 /** Returns a function that expands a name in a filter, if it is a set of systemd's. */
 async function systemCalls(): Promise<(set: string) => string[]> {
   const { stdout } = await run(["systemd-analyze", "syscall-filter"]);
@@ -183,10 +256,7 @@ testWith(
     await using folder = await makeFolder();
     const trace = `${folder.path}/trace`;
     await using manager = new NotifySocket(`${folder.path}/notify`);
-    const command = UNIT_COMMAND.map((word) =>
-      word.replace("/usr/local/bin/deno", Deno.execPath()).replace("/opt/spawnd/", ROOT)
-        .replace(NOTIFY_SOCKET, manager.path).replace(/^9528$/, "0")
-    );
+    const command = here(UNIT_COMMAND, manager);
     const env = { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: "100000", JOURNAL_STREAM: "9:1" };
     await serve(["strace", "-D", "-f", "-q", "-o", trace, ...command], env, async () => {
       await manager.message("READY");
