@@ -115,8 +115,11 @@ testInherited(
         const before = descriptorsOf(spawnd.pid);
         using first = await connect();
         await spawnd.record({ message: "open", id: 1 });
-        const asking = Array.from({ length: 400 }, async (_, i) => {
-          using conn = await connect();
+        spawnd.kill("SIGSTOP");
+        const clients = await Promise.all(Array.from({ length: 300 }, connect));
+        spawnd.kill("SIGCONT");
+        const asking = clients.map(async (client, i) => {
+          using conn = client;
           await send(conn, `${i}`);
           await conn.closeWrite();
           return text(await receiveAll(conn));

@@ -3,19 +3,18 @@
  *
  * Deno can adopt one by `node:net` alone, which needs no permission. But a `net.Server` accepts
  * whatever comes, at once, and its TCP sockets cannot write to a client that has half-closed without
- * sending a byte (EPIPE, seen on 2.9.6). So only the server's handle is used here, which accepts when
- * it is asked to, and the TCP sockets continue as Deno's own. None of that is a public interface:
- * tests hold it in place.
+ * sending a byte (EPIPE, seen on 2.9.6). So only the server's handle is used here, which gives
+ * one client at a time, and the TCP sockets continue as Deno's own. None of that is a public
+ * interface: tests hold it in place.
  *
- * The handle takes all that is in the backlog when it has nothing left of what it took before. That
- * is the bound of what it holds, and whoever closes it has to serve the rest: these clients cannot
- * be given back.
+ * Once the handle has nothing left, it takes what is in the backlog, up to 128 clients at a time.
+ * These cannot be given back, so whoever closes it has to serve them.
  *
  * @module
  */
 
 import { createServer, type Server } from "node:net";
-import { InheritedTcpConn, type TcpHandle } from "./inherited_tcp_conn.ts";
+import { hasCore, InheritedTcpConn, type TcpHandle } from "./inherited_tcp_conn.ts";
 import { FIRST_FD } from "./inherited_names.ts";
 import { InheritedUnixConn } from "./inherited_unix_conn.ts";
 import { ListenError } from "./listen_error.ts";
@@ -50,7 +49,6 @@ export class InheritedListener {
   readonly #keepAlive: boolean;
   /** The accept that waits for a client. */
   #waiting: PromiseWithResolvers<InheritedConn> | undefined;
-  #retrying: ReturnType<typeof setInterval> | undefined;
   /** Clients that were left when it closed. */
   readonly #rest: TcpHandle[] = [];
   #isClosed = false;
@@ -83,6 +81,9 @@ export class InheritedListener {
       server.listen({ fd });
       const { _handle: handle } = server as unknown as { _handle: ListeningHandle | null };
       if (handle === null) throw await new Promise((resolve) => server.once("error", resolve));
+      if (!("accept" in handle && "readStart" in handle && hasCore())) {
+        throw new Error(`Deno ${Deno.version.deno} has not what it takes. Use Deno 2.9`);
+      }
       return new InheritedListener(server, handle, keepAlive);
     } catch (error) {
       throw new ListenError(`fd:${fd}`, explain(error));
@@ -101,11 +102,11 @@ export class InheritedListener {
     if (this.#isClosed) throw new Deno.errors.BadResource("Listener has been closed");
     this.#waiting = Promise.withResolvers();
     this.#look();
-    this.#retrying = setInterval(() => this.#look(), RETRY_MS);
+    const retrying = setInterval(() => this.#look(), RETRY_MS);
     try {
       return await this.#waiting.promise;
     } finally {
-      clearInterval(this.#retrying);
+      clearInterval(retrying);
     }
   }
 

@@ -71,6 +71,16 @@ export class InheritedTcpConn implements Transport {
   }
 }
 
+/** Whether this version of Deno has what a client is read and written by. */
+export function hasCore(): boolean {
+  try {
+    const { read, write, shutdown, close } = core();
+    return [read, write, shutdown, close].every((call) => typeof call === "function");
+  } catch {
+    return false;
+  }
+}
+
 function core(): Core {
   const { internal } = Deno as unknown as { internal: string };
   return (Deno as unknown as Record<string, { core: Core }>)[internal]!.core;
