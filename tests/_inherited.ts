@@ -142,6 +142,7 @@ for line in sys.stdin:
     if line == "end\\n": break
     child = subprocess.Popen(sys.argv[at + 1:], stdout=subprocess.PIPE, close_fds=False, text=True)
     print(child.stdout.readline(), end="", flush=True)
+if child and child.poll() is None: child.kill()
 `;
 
 /** A holder of a socket that starts servers on it, one after the other. */

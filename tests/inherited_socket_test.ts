@@ -187,6 +187,17 @@ testInherited("clients of an inherited socket leave no descriptor behind", async
   });
 });
 
+testInherited("a client that stays is closed when its time is over", async () => {
+  const options = ["--idle-timeout", "0.1", "--kill-timeout", "0.1", "--warm", "0"];
+  await overBoth([...options, "--", "cat"], async (spawnd, connect) => {
+    const opened = await untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
+    using conn = await connect();
+    assertEquals((await receiveAll(conn)).length, 0);
+    await spawnd.record({ message: "end", reason: "idle-timeout" });
+    await until("its socket to be closed", () => descriptorsOf(spawnd.pid) <= opened);
+  });
+});
+
 testInherited("at SIGTERM an open connection goes on, and its socket is left alone", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/s`;
