@@ -227,7 +227,10 @@ export class Services {
     for (const name of services.keys()) this.#running.set(name, old.get(name) ?? added.get(name)!);
     this.#budget.limit = maxChildren &&
       maxChildren - sum([...services.values()].map(({ warm }) => warm));
-    for (const [name, service] of added) service.start(acceptors.get(name)!);
+    for (const [name, service] of added) {
+      service.start(acceptors.get(name)!);
+      if (this.#options.once) service.finished.then(() => this.shutdown());
+    }
     for (const [name, service] of old) {
       const gone = service.acceptors.filter((acceptor) => !kept.has(acceptor));
       if (services.has(name)) service.update(prepared.get(name)!, acceptors.get(name)!, gone);
