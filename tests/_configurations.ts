@@ -32,6 +32,7 @@ const TEXTS = [
   "a\nb",
   "\ud800",
   "__proto__",
+  ..."unix fd [::1] ::1 localhost fd:a@b/c".split(" "),
 ];
 
 /** JSON values at the edge of what some option takes. */

@@ -7,12 +7,12 @@ import { resolveSettings } from "../lib/server/settings.ts";
 Deno.test("without arguments it is the counter service with the defaults", () => {
   const { server, logLevel, logFormat, show } = parseCommandLine([]);
   assertEquals([logLevel, logFormat, show], ["info", undefined, undefined]);
-  const { handler, ...settings } = resolveSettings(server);
+  const { handler, listen, ...settings } = resolveSettings(server);
   const defaults = Object.entries<Option>(OPTIONS)
-    .filter(([, option]) => option.default !== undefined)
+    .filter(([key, option]) => option.default !== undefined && key !== "listen")
     .map(([key, option]) => [key, option.default]);
   assertEquals<unknown>(settings, { ...Object.fromEntries(defaults), warm: 8 });
-  assertEquals(handler.name, "counter");
+  assertEquals([handler.name, listen], ["counter", ["0.0.0.0:9527"]]);
 });
 
 Deno.test("every option sets what it says, and seconds may have a fraction", () => {

@@ -16,16 +16,15 @@ async function check(permissions: readonly string[], ...args: string[]) {
   return { code, stdout: spawnd.stdout, lines: spawnd.lines };
 }
 
-/** Checks a configuration that stands in a folder of its own. */
-async function checkText(text: string, permission?: string) {
+/** Checks a configuration that stands in a folder of its own, with these permissions. */
+async function checkText(
+  text: string,
+  permissions = (file: string): string[] => [`--allow-read=${file}`],
+) {
   const folder = await Deno.makeTempDir();
   const file = `${folder}/services.jsonc`;
   await Deno.writeTextFile(file, text);
-  const { lines, ...result } = await check(
-    [permission ?? `--allow-read=${file}`],
-    "--config",
-    file,
-  );
+  const { lines, ...result } = await check(permissions(file), "--config", file);
   await Deno.remove(folder, { recursive: true });
   return { ...result, lines: lines.map((line) => line.replaceAll(`${folder}/`, "")) };
 }
@@ -129,7 +128,7 @@ Deno.test("--check reads the files of TLS", async () => {
   const tls = { "cert": "none.pem", "key": "none.pem" };
   const { code, lines } = await checkText(
     JSON.stringify({ "services": { "a": { "port": 1, ...tls } } }),
-    "--allow-read",
+    () => ["--allow-read"],
   );
   assertEquals(code, 2);
   assertEquals(
@@ -142,4 +141,13 @@ Deno.test("--check listens on nothing, and takes a port that is in use", async (
   await using spawnd = await Spawnd.start();
   const { code } = await check([], "--host", "127.0.0.1", "--port", String(spawnd.port));
   assertEquals(code, 0);
+});
+
+Deno.test("--check does not take the sockets that systemd would pass", async () => {
+  const text = '{ "services": { "a": { "listen": ["fd:web", "fd:3"] } } }';
+  const { code, stdout } = await checkText(text, (file) => [
+    `--allow-read=${file}`,
+    "--allow-env=LISTEN_FDNAMES",
+  ]);
+  assertEquals([code, stdout.split("\n")[1]], [0, "  listen             fd:web fd:3"]);
 });

@@ -51,8 +51,14 @@ Deno.test("docs/schema.json is what deno task schema writes", async () => {
   assertEquals(written, `${JSON.stringify(configurationSchema(), null, 2)}\n`);
 });
 
-Deno.test("the example and every documented configuration conform to the schema, and are right", async () => {
-  const configurations = [await Deno.readTextFile(new URL("examples/services.jsonc", ROOT))];
+Deno.test("every configuration that is documented or an example conforms to the schema, and is right", async () => {
+  const configurations: string[] = [];
+  for (const folder of ["docs/", "examples/"]) {
+    for await (const { name } of Deno.readDir(new URL(folder, ROOT))) {
+      if (!name.endsWith(".jsonc")) continue;
+      configurations.push(await Deno.readTextFile(new URL(folder + name, ROOT)));
+    }
+  }
   for (const file of ["README.md", "docs/programs.md", "docs/migrating.md", "deploy/README.md"]) {
     const text = await Deno.readTextFile(new URL(file, ROOT)).catch(() => "");
     const blocks = text.matchAll(/^```jsonc?\n(.*?)^```/gms);
@@ -60,6 +66,7 @@ Deno.test("the example and every documented configuration conform to the schema,
       ...Array.from(blocks, ([, block]) => block!).filter((block) => /"services"/.test(block)),
     );
   }
+  assert(configurations.length > 2);
   for (const text of configurations) {
     assert(conforms(parse(text)), `${ajv.errorsText(conforms.errors)}\n${text}`);
     assertEquals(problemsOf(text), [], text);

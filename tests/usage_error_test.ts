@@ -49,6 +49,12 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
     '--log-level takes debug, info, warn or error, got "INFO"',
   );
   assertEquals(complaint("--host", ""), "--host takes an address or a host name, got nothing");
+  for (const host of ["[::1]", "unix", "fd"]) {
+    assertEquals(
+      complaint("--host", host),
+      `--host takes an address or a host name, got "${host}"`,
+    );
+  }
   assertEquals(
     complaint("--max-connections", "0"),
     '--max-connections takes a whole number from 1 to 1000000, got "0"',

@@ -50,7 +50,9 @@ async function findProblems(
   signal?: AbortSignal,
 ): Promise<string[]> {
   const problems = missingPermissions(options, status);
-  const settings = resolveSettings(options);
+  // Inherited sockets are there only where systemd starts the server.
+  const listen = options.listen?.filter((text) => !text.startsWith("fd:")) ?? [];
+  const settings = resolveSettings({ ...options, listen });
   if (problems.length === 0 && settings.cert.length > 0) {
     const { Tls } = await import("../net/tls.ts");
     try {

@@ -30,6 +30,8 @@ export function readText(option: Option, text: string): unknown {
   switch (argument) {
     case "ADDRESS":
       return parseListenAddress(text) && text;
+    case "HOST": // "unix" and "fd" would not be hosts in an address
+      return /^(?!(?:unix|fd)$)[^[\]]+$/.test(text) ? text : undefined;
     case "CIDR":
       return isNetwork(text) ? text : undefined;
     case "N":

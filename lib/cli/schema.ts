@@ -135,8 +135,10 @@ function valueOf({ argument, words, range: [min, max] = [0, 0] }: Option): Schem
       return {
         type: "string",
         pattern:
-          "^(?:unix:[^\\u0000]+|fd:[\\w.@-]+|(?:\\[[^\\]\\u0000]+\\]|[^:[\\]\\u0000]*):\\d{1,5})$",
+          "^(?:unix:[^\\u0000]+|fd:[^:\\s\\u0000]+|(?:\\[[^\\]\\u0000]+\\]|[^:[\\]\\u0000]*):\\d{1,5})$",
       };
+    case "HOST":
+      return { type: "string", pattern: "^(?!(?:unix|fd)$)[^[\\]\\u0000]+$" };
     case "CIDR":
       return { type: "string", pattern: "^[\\dA-Fa-f:.]+(?:/\\d{1,3})?$" };
     case "N":
