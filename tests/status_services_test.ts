@@ -4,11 +4,12 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { commandHandler } from "../lib/child/handler.ts";
 import type { Status } from "../lib/status/listener.ts";
 import { freePort } from "./_service.ts";
+import { ConfiguredSpawnd } from "./_services.ts";
 import { ask, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { assertPromtoolAgrees, Shown, wanted } from "./_status.ts";
 import { testWith } from "./_test_with.ts";
-import { until } from "./_waiting.ts";
+import { until, within } from "./_waiting.ts";
 
 const CAT = { handler: commandHandler("cat") };
 
@@ -161,6 +162,26 @@ Deno.test("readyz says which of several services is full, or that all are draini
   shown.shutdown();
   assertEquals(await shown.get("readyz"), "503 draining\n");
   assertEquals((await shown.data()).draining, true);
+});
+
+Deno.test("the status page of the command follows its configuration file", async () => {
+  const [cat, count] = [{ listen: ["127.0.0.1:0"], command: ["cat"] }, { listen: ["127.0.0.1:0"] }];
+  await using server = await ConfiguredSpawnd.start({ cat, count }, {}, "--status", "0");
+  const url = await server.spawnd.statusUrl();
+  const get = async (path: string) => (await within(path, fetch(new URL(path, url)))).text();
+  const names = async () => Object.keys(JSON.parse(await get("status.json")).services ?? {});
+  assertEquals(await names(), ["cat", "count"]);
+  assertEquals(await server.ask("cat", "hello"), "hello");
+  const answered = "spawnd_first_byte_duration_seconds_count";
+  assertMatch(await get("metrics"), new RegExp(`^${answered}{service="cat"} 1$`, "m"));
+
+  assertEquals((await server.reload({ cat, other: cat })).message, "reloaded");
+  await until("the other one in its place", async () => (await names()).join() === "cat,other");
+  assertEquals(await server.ask("other", "hello"), "hello");
+  assertMatch(await get("metrics"), new RegExp(`^${answered}{service="other"} 1$`, "m"));
+  await server.reload({ cat });
+  await until("one to be left", async () => (await names()).length === 0);
+  assertMatch(await get("metrics"), new RegExp(`^${answered} 1$`, "m"));
 });
 
 Deno.test("a service on the port of the status page is told what has it", async () => {
