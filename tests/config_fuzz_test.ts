@@ -32,11 +32,7 @@ function assertHandled(text: string): Configuration | undefined {
     return undefined;
   }
   assert(configuration.services.size > 0);
-  for (const options of configuration.services.values()) {
-    // The names of inherited sockets are known only where systemd starts the server.
-    const listen = options.listen?.filter((text) => !text.startsWith("fd:")) ?? [];
-    resolveSettings({ ...options, listen });
-  }
+  for (const options of configuration.services.values()) resolveSettings(options);
   return configuration;
 }
 

@@ -50,9 +50,7 @@ async function findProblems(
   signal?: AbortSignal,
 ): Promise<string[]> {
   const problems = missingPermissions(options, status);
-  // Inherited sockets are there only where systemd starts the server.
-  const listen = options.listen?.filter((text) => !text.startsWith("fd:")) ?? [];
-  const settings = resolveSettings({ ...options, listen });
+  const settings = resolveSettings(options);
   if (problems.length === 0 && settings.cert.length > 0) {
     const { Tls } = await import("../net/tls.ts");
     try {
