@@ -39,7 +39,7 @@ testTls("a bad new certificate or key is an error, and the old one stays", async
   const [cert, key] = [certificates.cert, certificates.key].map((path) =>
     Deno.readTextFileSync(path)
   );
-  const errors = () => spawnd.records({ level: "ERROR", message: /^cannot renew/ });
+  const errors = () => spawnd.records({ level: "ERROR", message: /^cannot reload/ });
   const breakages: (() => void | Promise<void>)[] = [
     () => Deno.writeTextFileSync(certificates.cert, "no certificate"),
     () => Deno.removeSync(certificates.key),
@@ -98,9 +98,11 @@ testTls("bad TLS files fail with one line at start", async () => {
     assertEquals((await spawnd.ended()).code, 1);
     return spawnd.lines;
   };
-  assertEquals(await lines(["--allow-net", "--allow-run"], ...files), [
-    `spawnd: Deno does not allow reading ${certificates.cert}: add --allow-read`,
-  ]);
+  assertEquals(
+    await lines(["--allow-net", "--allow-run"], ...files),
+    [certificates.cert, certificates.key]
+      .map((path) => `spawnd: Deno does not allow reading ${path}: add --allow-read=${path}`),
+  );
   const all = ["--allow-net", "--allow-run", "--allow-read"];
   const complaint = async (cert: string, key: string, ...args: string[]) => {
     const [line, ...others] = await lines(all, "--cert", cert, "--key", key, ...args);
