@@ -186,6 +186,14 @@ Deno.test("of a hundred reloads under load, no client notices anything", async (
   assertEquals(await descriptors(), before);
 });
 
+Deno.test("a max-children that is lower than what is kept warm is an error", async () => {
+  const started = ConfiguredSpawnd.start(
+    { cat: { ...CAT, warm: 3 }, shout: SHOUT },
+    { "max-children": 4 },
+  );
+  assertMatch(await started.then(() => "", String), /max-children is 4, .* are 5: raise/);
+});
+
 Deno.test("max-children holds over all services, and none can take all of it", async () => {
   const flooded = { ...CAT, "queue-timeout": 60 };
   await using server = await ConfiguredSpawnd.start({ flooded, other: CAT }, { "max-children": 8 });

@@ -11,7 +11,7 @@ import { type Handler, HandlerError } from "../child/handler.ts";
 import { formatSocketAddress } from "../net/address.ts";
 import { formatListenAddress } from "../net/listen_address.ts";
 import { type Option, OPTIONS, type ServerOptions } from "../server/options.ts";
-import { resolveSettings } from "../server/settings.ts";
+import { childrenProblem, resolveSettings } from "../server/settings.ts";
 import { type CommandSettings, DEFAULTS } from "./command_line.ts";
 import { SHARED_OPTIONS } from "./config_keys.ts";
 import { listenAddresses } from "./listen_addresses.ts";
@@ -39,6 +39,8 @@ export async function checkServices(
     problems.push(...found.map((text) => name === "" ? text : `${name}: ${text}`));
     blocks.push(describe(name, options));
   }
+  const limit = childrenProblem([...services.values()].map(resolveSettings), settings.maxChildren);
+  if (limit !== undefined) problems.push(limit);
   if (problems.length > 0) throw new UsageError([...new Set(problems)]);
   return blocks.filter((block) => block !== "").join("\n\n");
 }

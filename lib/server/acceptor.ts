@@ -51,9 +51,9 @@ export class Acceptor {
       const client = await this.listener.accept();
       if (client === undefined) return;
       // Another acceptor may have taken the last place while this one waited for a client.
-      await this.#room();
+      if (this.#target!.isFull) await this.#room();
       this.#target!.handle(client);
-      await this.#room();
+      if (this.#target!.isFull) await this.#room();
       if (isTurnDue()) await nextTurn();
     }
   }

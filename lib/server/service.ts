@@ -228,7 +228,7 @@ export class Service implements Target {
   /** Shuts down immediately: kills every child, cuts every connection. Resolves as `shutdown()`. */
   kill(): Promise<boolean> {
     this.shutdown();
-    for (const { listener } of this.#acceptors) listener.closeNow();
+    for (const { listener } of [...this.#acceptors, ...this.#closing]) listener.closeNow();
     this.#killAll();
     this.#killed.resolve();
     return this.finished;

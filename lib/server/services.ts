@@ -18,7 +18,7 @@ import { differences } from "./differences.ts";
 import { type Acceptors, openAcceptors, ServicesError } from "./acceptors.ts";
 import { descriptorOf, prepare, type Prepared, withDescriptors } from "./preparation.ts";
 import { Service, type ServiceContext } from "./service.ts";
-import type { Settings } from "./settings.ts";
+import { childrenProblem, type Settings, warmOf } from "./settings.ts";
 
 /** What there is to be served. */
 export interface Wanted {
@@ -175,14 +175,8 @@ export class Services {
    */
   async #change(wanted: Wanted, signal?: AbortSignal): Promise<void> {
     const { services, maxChildren } = wanted;
-    const warm = sum([...services.values()].map(({ warm }) => warm));
-    if (maxChildren > 0 && maxChildren < warm + services.size) {
-      throw new ServicesError([
-        new RangeError(
-          `Cannot serve ${services.size} services that keep ${warm} children warm with ${maxChildren} children: raise --max-children, or lower --warm`,
-        ),
-      ]);
-    }
+    const problem = childrenProblem([...services.values()], maxChildren);
+    if (problem !== undefined) throw new ServicesError([new RangeError(problem)]);
     const resolved = await all(services, withDescriptors);
     const closed = [...resolved.values()].flatMap(({ listen }) => listen.flatMap(descriptorOf));
     const prepared = await all(
@@ -225,8 +219,7 @@ export class Services {
     const old = this.#running;
     this.#running = new Map();
     for (const name of services.keys()) this.#running.set(name, old.get(name) ?? added.get(name)!);
-    this.#budget.limit = maxChildren &&
-      maxChildren - sum([...services.values()].map(({ warm }) => warm));
+    this.#budget.limit = maxChildren && maxChildren - warmOf([...services.values()]);
     for (const [name, service] of added) {
       service.start(acceptors.get(name)!);
       if (this.#options.once) service.finished.then(() => this.shutdown());
@@ -250,7 +243,7 @@ export class Services {
   #contextOf(name: string): ServiceContext {
     const { once = false, observerOf = () => NO_OBSERVER } = this.#options;
     return {
-      log: logOf(() => this.all.length > 1 ? name : undefined),
+      log: name === "" ? log : logOf(() => this.all.length > 1 ? name : undefined),
       observer: observerOf(name),
       budget: this.#budget,
       once,
@@ -284,8 +277,4 @@ async function all<T, R>(
 function withName(name: string, error: unknown): Error {
   if (name === "" && error instanceof Error) return error;
   return new Error(`${name}: ${messageOf(error)}`, { cause: error });
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((sum, number) => sum + number, 0);
 }

@@ -78,6 +78,24 @@ export function addressesOf({ listen = [], hostname, port, unix }: ServerOptions
   return texts;
 }
 
+/** How many children these services keep warm together. */
+export function warmOf(services: readonly Settings[]): number {
+  return services.reduce((sum, { warm }) => sum + warm, 0);
+}
+
+/**
+ * What is wrong with a limit on the children of these services: each must be able to have one for a
+ * client beside all the warm ones.
+ */
+export function childrenProblem(
+  services: readonly Settings[],
+  maxChildren: number,
+): string | undefined {
+  const least = warmOf(services) + services.length;
+  if (maxChildren === 0 || maxChildren >= least) return undefined;
+  return `max-children is ${maxChildren}, and the warm children and one for each service are ${least}: raise max-children, or lower warm`;
+}
+
 /** Whether an option has a value; an empty list is none. */
 function isGiven(value: unknown): boolean {
   return value !== undefined && !(Array.isArray(value) && value.length === 0);
