@@ -145,22 +145,21 @@ Deno.test("a module with a syntax error exits 1 and says where", async () => {
   );
 });
 
-Deno.test("a missing Deno permission exits 1 with the flag to add", async () => {
+Deno.test("missing Deno permissions exit 1, all of them with the flag to add", async () => {
+  const net = "spawnd: Deno does not allow listening on 0.0.0.0:9527: add --allow-net";
+  const run = `spawnd: Deno does not allow running ${Deno.execPath()}: add --allow-run`;
   for (
-    const [flags, line] of [
-      [[], "spawnd: Deno does not allow listening on 0.0.0.0:9527: add --allow-net"],
-      [["--allow-net"], `spawnd: Deno does not allow running ${Deno.execPath()}: add --allow-run`],
-      [
-        ["--allow-net=127.0.0.1"],
-        "spawnd: Deno does not allow listening on 0.0.0.0:9527: add --allow-net",
-      ],
+    const [flags, lines] of [
+      [[], [net, run]],
+      [["--allow-net"], [run]],
+      [["--allow-run", "--allow-net=127.0.0.1"], [net]],
     ] as const
   ) {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", ...flags, "main.ts"],
       cwd: new URL("../", import.meta.url),
     }).output();
-    assertEquals([code, text(stdout), text(stderr)], [1, "", `${line}\n`]);
+    assertEquals([code, text(stdout), text(stderr)], [1, "", `${lines.join("\n")}\n`]);
   }
 });
 
