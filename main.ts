@@ -9,14 +9,12 @@ import { LineWriter } from "./lib/base/line_writer.ts";
 import { configureLog, flushLog, log, PRIORITIES } from "./lib/base/log.ts";
 import { messageOf } from "./lib/base/message_of.ts";
 import { readVariable } from "./lib/base/variable.ts";
-import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
+import { parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
 import type { Configuration } from "./lib/cli/config_file.ts";
-import { nameOf } from "./lib/cli/command_options.ts";
-import { missingPermissions } from "./lib/cli/permissions.ts";
+import { missingOf, readAgain, readServices, wantedOf } from "./lib/cli/wanted.ts";
 import { ListenError } from "./lib/net/listener.ts";
-import { ServicesError } from "./lib/server/acceptors.ts";
-import { Services, type Wanted } from "./lib/server/services.ts";
-import { resolveSettings } from "./lib/server/settings.ts";
+import { ServicesError } from "./lib/server/services_error.ts";
+import { Services } from "./lib/server/services.ts";
 import type { StatusListener } from "./lib/status/listener.ts";
 import { isJournal } from "./lib/systemd/journal.ts";
 import type { Notifier } from "./lib/systemd/notify.ts";
@@ -65,7 +63,7 @@ async function main(args: readonly string[]): Promise<number> {
 
   // Signals may come before anything is served, and must not be the end of it.
   let services: Services | undefined;
-  const notifier = await openNotifier(() => describe(services));
+  const notifier = await openNotifier(() => services?.summary ?? "starting");
   const stopping = new AbortController();
   let killedBy: number | undefined;
   for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
@@ -124,41 +122,6 @@ async function main(args: readonly string[]): Promise<number> {
   return killedBy ?? (isClean ? 0 : 1);
 }
 
-/** What to serve: from the configuration file, which is read and loaded only then, or from `commandLine`. */
-async function readServices(commandLine: CommandLine): Promise<Configuration> {
-  const { config, overrides, server } = commandLine;
-  if (config === undefined) return { ...commandLine, services: new Map([["", server]]) };
-  const { readConfiguration } = await import("./lib/cli/config_file.ts");
-  return await readConfiguration(config, overrides);
-}
-
-/** What to serve from now on; throws if it cannot be served, or what has changed takes a restart. */
-async function readAgain(commandLine: CommandLine, running: Configuration): Promise<Wanted> {
-  const configuration = await readServices(commandLine);
-  const isChanged = (key: keyof Configuration) =>
-    JSON.stringify(configuration[key]) !== JSON.stringify(running[key]);
-  const problems = [
-    ...(["logLevel", "logFormat", "status"] as const).filter(isChanged)
-      .map((key) => `${nameOf(key)}: a change takes a restart`),
-    ...missingOf(configuration),
-  ];
-  if (problems.length > 0) throw new StartError(problems);
-  return wantedOf(configuration);
-}
-
-function wantedOf({ services, maxChildren }: Configuration): Wanted {
-  const settings = [...services].map(([name, options]) =>
-    [name, resolveSettings(options)] as const
-  );
-  return { services: new Map(settings), maxChildren };
-}
-
-/** What Deno does not allow of what there is to be served. */
-function missingOf({ services, status }: Configuration): string[] {
-  const missing = [...services.values()].flatMap((options) => missingPermissions(options, status));
-  return [...new Set(missing)];
-}
-
 /** Starts the status listener; its modules are loaded only then. */
 async function startStatus({ status }: Configuration): Promise<StatusListener | undefined> {
   if (status === undefined) return undefined;
@@ -171,18 +134,6 @@ async function openNotifier(describe: () => string): Promise<Notifier | undefine
   if (!readVariable("NOTIFY_SOCKET")) return undefined;
   const { Notifier } = await import("./lib/systemd/notify.ts");
   return Notifier.open(describe);
-}
-
-/** What there is to do, in a few words. */
-function describe(services: Services | undefined): string {
-  if (!services) return "starting";
-  const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
-  const statuses = services.all.map(([, service]) => service.status());
-  const connections = count(statuses.reduce((sum, { active }) => sum + active, 0), "connection");
-  if (services.isDraining) return `draining ${connections}`;
-  return statuses.length === 1
-    ? connections
-    : `${count(statuses.length, "service")}, ${connections}`;
 }
 
 async function orStartError<T>(start: () => T | Promise<T>): Promise<T> {

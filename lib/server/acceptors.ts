@@ -5,24 +5,15 @@
  * @module
  */
 
-import { messageOf } from "../base/message_of.ts";
+import type { messageOf } from "../base/message_of.ts";
 import { Listener, ListenError } from "../net/listener.ts";
 import { parseListenAddress } from "../net/listen_address.ts";
 import { Acceptor } from "./acceptor.ts";
+import { ServicesError } from "./services_error.ts";
 import type { Settings } from "./settings.ts";
 
 /** The acceptors of each service, by its name. */
 export type Acceptors = ReadonlyMap<string, readonly Acceptor[]>;
-
-/** Some services cannot be started as they are. */
-export class ServicesError extends AggregateError {
-  override readonly name = "ServicesError";
-
-  /** @param errors The message of each says in one line what to do. */
-  constructor(override readonly errors: Error[]) {
-    super(errors, errors.map(messageOf).join(". "));
-  }
-}
 
 /**
  * Finds or opens an acceptor for every address. One that is open goes to whichever service now has

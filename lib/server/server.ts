@@ -5,7 +5,7 @@
  */
 
 import { NO_OBSERVER } from "../base/observer.ts";
-import { ServicesError } from "./acceptors.ts";
+import { ServicesError } from "./services_error.ts";
 import type { ListenOptions, ServerOptions } from "./options.ts";
 import type { ConnectionStatus, ServerStatus } from "./server_status.ts";
 import type { Service } from "./service.ts";

@@ -134,6 +134,11 @@ export class Service implements Target {
     return this.#sessions.lastExit;
   }
 
+  /** How many connections it serves. */
+  get active(): number {
+    return this.#sessions.active;
+  }
+
   /** Its numbers now. */
   status(): ServerStatus {
     const { accepted, waiting, served, failed, refused } = this.#intake;

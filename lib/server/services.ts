@@ -15,9 +15,10 @@ import { NO_OBSERVER, type Observer } from "../base/observer.ts";
 import type { Exit } from "../child/worker.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { differences } from "./differences.ts";
-import { type Acceptors, openAcceptors, ServicesError } from "./acceptors.ts";
+import { type Acceptors, openAcceptors } from "./acceptors.ts";
 import { descriptorOf, prepare, type Prepared, withDescriptors } from "./preparation.ts";
 import { Service, type ServiceContext } from "./service.ts";
+import { forAll, ServicesError } from "./services_error.ts";
 import { childrenProblem, type Settings, warmOf } from "./settings.ts";
 
 /** What there is to be served. */
@@ -92,6 +93,15 @@ export class Services {
   /** How the child of the last connection to end did, of a single service. */
   get lastExit(): Exit | undefined {
     return this.all[0]?.[1].lastExit;
+  }
+
+  /** What they do now, in a few words. */
+  get summary(): string {
+    const active = this.all.reduce((sum, [, service]) => sum + service.active, 0);
+    const connections = countOf(active, "connection");
+    if (this.#isClosing) return `draining ${connections}`;
+    const { length } = this.all;
+    return length === 1 ? connections : `${countOf(length, "service")}, ${connections}`;
   }
 
   /** Logs the numbers of each service on one line. */
@@ -177,9 +187,9 @@ export class Services {
     const { services, maxChildren } = wanted;
     const problem = childrenProblem([...services.values()], maxChildren);
     if (problem !== undefined) throw new ServicesError([new RangeError(problem)]);
-    const resolved = await all(services, withDescriptors);
+    const resolved = await forAll(services, withDescriptors);
     const closed = [...resolved.values()].flatMap(({ listen }) => listen.flatMap(descriptorOf));
-    const prepared = await all(
+    const prepared = await forAll(
       resolved,
       (settings, name) =>
         prepare(settings, { closed, old: this.#running.get(name)?.prepared, signal }),
@@ -190,7 +200,7 @@ export class Services {
     const added = new Map<string, Service>();
     try {
       signal?.throwIfAborted();
-      await all(prepared, (prepared, name) => {
+      await forAll(prepared, (prepared, name) => {
         if (this.#running.has(name)) return;
         const service = new Service(prepared, this.#contextOf(name));
         added.set(name, service);
@@ -251,30 +261,7 @@ export class Services {
   }
 }
 
-/**
- * Calls `make` for every entry; resolves to what it returns, by the same names.
- *
- * @throws {ServicesError} Some of them threw.
- */
-async function all<T, R>(
-  entries: ReadonlyMap<string, T>,
-  make: (value: T, name: string) => R | Promise<R>,
-): Promise<Map<string, R>> {
-  const made = new Map<string, R>();
-  const errors: Error[] = [];
-  const results = await Promise.allSettled(
-    [...entries].map(async ([name, value]) => [name, await make(value, name)] as const),
-  );
-  results.forEach((result, index) => {
-    if (result.status === "fulfilled") made.set(...result.value);
-    else errors.push(withName([...entries.keys()][index]!, result.reason));
-  });
-  if (errors.length > 0) throw new ServicesError(errors);
-  return made;
-}
-
-/** An error, with the service that it is about. */
-function withName(name: string, error: unknown): Error {
-  if (name === "" && error instanceof Error) return error;
-  return new Error(`${name}: ${messageOf(error)}`, { cause: error });
+/** A number of things, such as `1 connection` or `2 connections`. */
+function countOf(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
 }
