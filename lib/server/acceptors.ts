@@ -5,7 +5,6 @@
  * @module
  */
 
-import type { messageOf } from "../base/message_of.ts";
 import { Listener, ListenError } from "../net/listener.ts";
 import { parseListenAddress } from "../net/listen_address.ts";
 import { Acceptor } from "./acceptor.ts";
