@@ -46,8 +46,10 @@ export async function openAcceptors(
           acceptor = new Acceptor(listener, key);
           opened.push(acceptor);
         } catch (error) {
-          const holder = holderOf(address, [...holdersIn(open), ...holdersIn(found), ...others]);
-          errors.push(holder ? new ListenError(address, holder) : error as Error);
+          const { message } = error as ListenError;
+          const holder = message.includes("in use") &&
+            holderOf(address, [...holdersIn(open), ...holdersIn(found), ...others]);
+          errors.push(holder ? new ListenError(address, holder) : error as ListenError);
           continue;
         }
       }
