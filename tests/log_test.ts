@@ -119,7 +119,9 @@ async function stderrIn(stream: string, permissions: string, ...args: string[]):
   const { done } = await within("its address", stdout.read());
   if (!done) server.kill("SIGTERM");
   await stdout.cancel();
-  return text(await within("its end", new Response(server.stderr).bytes()));
+  const stderr = text(await within("its end", new Response(server.stderr).bytes()));
+  await within("its exit", server.status);
+  return stderr;
 }
 
 Deno.test("where stderr is the journal, the log is made for it by itself", async () => {

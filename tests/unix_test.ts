@@ -133,10 +133,11 @@ Deno.test("an unusable path is reported in one line", async () => {
     assertEquals([code, more], [1, []]);
     assert(line!.startsWith(`spawnd: Cannot listen on unix:${nowhere}: `), line);
     assertEquals(await failToStart(path, ["--allow-net", "--allow-run"]), [1, [
-      `spawnd: Deno does not allow reading ${path}: add --allow-read`,
+      `spawnd: Deno does not allow reading ${path}: add --allow-read=${path}`,
+      `spawnd: Deno does not allow writing ${path}: add --allow-write=${path}`,
     ]]);
     assertEquals(await failToStart(path, ["--allow-net", "--allow-run", "--allow-read"]), [1, [
-      `spawnd: Deno does not allow writing ${path}: add --allow-write`,
+      `spawnd: Deno does not allow writing ${path}: add --allow-write=${path}`,
     ]]);
   });
 });
