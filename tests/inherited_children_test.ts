@@ -1,22 +1,24 @@
 /** An inherited listening socket is the server's alone: its children do not get it. */
 
-import { assert, assertEquals } from "@std/assert";
-import { opening, startWith, testInherited } from "./_inherited.ts";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { activated, askAt, opening, overBoth, startWith, testInherited } from "./_inherited.ts";
 import { freePort, makeFolder } from "./_service.ts";
-import { ask, text } from "./_sockets.ts";
+import { ask, receiveAll, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
+import { testWith } from "./_test_with.ts";
+import { until } from "./_waiting.ts";
 
-testInherited("no child gets the socket, nor hears of it", async () => {
-  const script = 'ls -l /proc/$$/fd; env | grep LISTEN; echo "$1"';
+/** A child that answers with those of its descriptors that are sockets. */
+const SOCKETS = ["sh", "-c", "ls -l /proc/$$/fd | grep socket: || echo none"];
+
+testInherited("no child gets a socket, whether it is listened on or not", async () => {
+  const sockets = Array.from({ length: 12 }, () => "127.0.0.1:0");
   for (const options of [[], ["--stderr", "client"], ["--no-group"], ["--warm", "1"]]) {
     await using spawnd = await startWith(
-      ["127.0.0.1:0", "127.0.0.1:0"], // the second one is nobody's
-      ...["--listen", "fd:3", ...options, "--", "sh", "-c", script, "sh", "two words"],
+      sockets,
+      ...["--listen", "fd:12", ...options, "--", ...SOCKETS],
     );
-    const answer = text(await ask(spawnd.port, ""));
-    const sockets = answer.split("\n").filter((line) => line.includes("socket:"));
-    assertEquals([sockets, answer.includes("LISTEN")], [[], false], options.join(" "));
-    assert(answer.endsWith("\ntwo words\n"), answer);
+    assertEquals(text(await ask(spawnd.port, "")), "none\n", options.join(" "));
   }
 });
 
@@ -25,39 +27,97 @@ testInherited("a module cannot adopt the socket", async () => {
   const module = `${folder.path}/hostile.ts`;
   await Deno.writeTextFile(
     module,
-    `import { createServer, Socket } from "node:net";
-    for (let fd = 3; fd < 10; fd++) {
+    `import { createServer } from "node:net";
+    for (let fd = 3; fd < 300; fd++) {
       const server = createServer().listen({ fd });
-      const answer = await new Promise((resolve) => {
-        server.once("error", ({ code }) => resolve(code));
-        server.once("listening", () => resolve(server.address()?.port ?? "unix"));
+      const isAdopted = await new Promise((resolve) => {
+        server.once("error", () => resolve(false));
+        server.once("listening", () => resolve(true));
       });
-      if (answer === Number(Deno.args[0])) console.log("adopted", fd);
+      if (isAdopted) console.log("adopted", fd);
       server.close();
     }
     console.log("done");
     Deno.exit();`,
   );
-  const port = freePort();
-  const listen = ["--listen", "fd:3", "--warm", "0", module, `${port}`];
-  await using spawnd = await startWith([`127.0.0.1:${port}`], ...listen);
-  assertEquals(text(await ask(spawnd.port, "")), "done\n");
+  for (const warm of ["0", "1"]) {
+    await overBoth(["--warm", warm, module], async (_, connect) => {
+      using conn = await connect();
+      assertEquals(text(await receiveAll(conn)), "done\n");
+    });
+  }
 });
 
 testInherited("the check of a handler does not get the socket either", async () => {
   await using folder = await makeFolder();
-  // What looks the program up is a script of sh(1).
+  // Whatever the server starts until it listens is a script of sh(1).
   const script = `#!/bin/sh
-    case $2 in *"there is no such program"*)
-      ls -l /proc/$$/fd >${folder.path}/fds
-      env >${folder.path}/env
-    esac
+    ls -l /proc/$$/fd >>${folder.path}/fds
     exec /bin/sh "$@"`;
   await Deno.writeTextFile(`${folder.path}/sh`, script, { mode: 0o755 });
   const via = ["env", `PATH=${folder.path}:${Deno.env.get("PATH")}`, ...opening("127.0.0.1:0")];
-  const listen = ["--listen", "fd:3", "--", "cat"];
-  await using spawnd = Spawnd.startingVia(via, {}, ...listen);
+  await using spawnd = Spawnd.startingVia(via, {}, ...["--listen", "fd:3", "--", "cat"]);
   await spawnd.listening();
-  assert(!(await Deno.readTextFile(`${folder.path}/fds`)).includes("socket:"));
-  assert(!(await Deno.readTextFile(`${folder.path}/env`)).includes("LISTEN"));
+  const descriptors = await Deno.readTextFile(`${folder.path}/fds`);
+  assert(descriptors.includes("pipe:"));
+  assert(!descriptors.includes("socket:"), descriptors);
 });
+
+testInherited(
+  "a reload can listen on another inherited socket, and no child ever gets it",
+  async () => {
+    await using folder = await makeFolder();
+    const [config, first, second] = ["json", "1", "2"].map((name) => `${folder.path}/${name}`);
+    const write = (listen: string[]) =>
+      Deno.writeTextFile(
+        config!,
+        JSON.stringify({ services: { a: { listen, command: SOCKETS } } }),
+      );
+    await write(["fd:3"]);
+    const permissions = ["--allow-net", "--allow-run", "--allow-read"];
+    await using spawnd = Spawnd.startingVia(
+      opening(first!, second!),
+      { permissions },
+      ...["--config", config!],
+    );
+    await spawnd.listening();
+    assertEquals(text(await askAt({ transport: "unix", path: first! }, "")), "none\n");
+    const reload = async (listen: string[], message: string) => {
+      await write(listen);
+      const count = spawnd.records({ message }).length;
+      spawnd.kill("SIGHUP");
+      return await until(message, () => spawnd.records({ message })[count]);
+    };
+    await reload(["fd:3", "fd:4"], "reloaded");
+    assertEquals(text(await askAt({ transport: "unix", path: second! }, "")), "none\n");
+    await reload(["fd:3"], "reloaded");
+    const { error } = await reload(["fd:3", "fd:4"], "cannot reload: nothing has changed");
+    assertEquals(
+      error,
+      "Cannot listen on fd:4: the descriptor is in use already, or was until a reload. " +
+        "Give every address once; to listen there again takes a restart",
+    );
+    assertEquals(text(await askAt({ transport: "unix", path: first! }, "")), "none\n");
+  },
+);
+
+testWith(
+  "systemd-socket-activate",
+  "systemd",
+  "a child does not take the socket for its own",
+  async () => {
+    const port = freePort();
+    const permissions = ["--allow-net", "--allow-run", "--allow-env=LISTEN_FDNAMES"];
+    const script = 'echo "$$ $LISTEN_PID"; env | grep -E "^LISTEN_FD" | sort';
+    await using spawnd = activated(
+      ["-l", `127.0.0.1:${port}`, "--fdname=a"],
+      permissions,
+      ...["--listen", "fd:a", "--", "sh", "-c", script],
+    );
+    const [ids, ...variables] = text(await askAt({ port }, "")).split("\n");
+    const [own, listening] = ids!.split(" ");
+    assertEquals(listening, `${spawnd.pid}`);
+    assertNotEquals(own, listening);
+    assertEquals(variables, ["LISTEN_FDNAMES=", "LISTEN_FDS=", ""]);
+  },
+);

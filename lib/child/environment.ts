@@ -36,11 +36,16 @@ export const UNSET_VARIABLES: Readonly<Record<string, string>> = {
 
 /**
  * Blank values of the variables by which a program talks to the service manager in the server's
- * name (systemd: sd_notify(3)), where the server has them and may read that it has.
+ * name (systemd: sd_notify(3)), or looks for sockets that only the server has (sd_listen_fds(3)),
+ * where the server has them and may read that it has. LISTEN_PID stays as it is: sd_listen_fds(3)
+ * finds no sockets for another process's, but fails for a blank one (seen on systemd 252).
  */
 export function withoutManager(): Readonly<Record<string, string>> {
-  if (!readVariable("NOTIFY_SOCKET")) return {};
-  return { NOTIFY_SOCKET: "", WATCHDOG_USEC: "", WATCHDOG_PID: "" };
+  return {
+    ...(readVariable("NOTIFY_SOCKET") &&
+      { NOTIFY_SOCKET: "", WATCHDOG_USEC: "", WATCHDOG_PID: "" }),
+    ...(readVariable("LISTEN_FDNAMES") && { LISTEN_FDS: "", LISTEN_FDNAMES: "" }),
+  };
 }
 
 /**

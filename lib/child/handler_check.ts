@@ -34,19 +34,18 @@ export async function checkHandler(
 /** Runs one check. */
 async function run(
   handler: Handler,
-  check: readonly [command: string, ...args: string[]],
-  { prefix, ...surroundings }: Surroundings,
+  [command, ...args]: readonly [command: string, ...args: string[]],
+  surroundings: Surroundings,
   signal?: AbortSignal,
 ): Promise<void> {
   // Without permission to run the check, the first spawn will show whether the handler starts.
-  if (Deno.permissions.querySync({ name: "run", command: check[0] }).state !== "granted") return;
-  const [command, ...args] = [...prefix, ...check];
+  if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return;
   const notice = setTimeout(() => {
     log.info("still fetching and compiling the handler", { handler: handler.name });
   }, NOTICE_MS);
   let output;
   try {
-    output = await new Deno.Command(command!, {
+    output = await new Deno.Command(command, {
       ...surroundings,
       ...(signal && { signal }),
       args,

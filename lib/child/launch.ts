@@ -1,7 +1,7 @@
 /**
  * The launch: how the children of a server are started. In front of the handler's program may stand
  * setsid(1), which gives it a session and process group of its own; setpriv(1), which changes its
- * user; and sh(1), which joins its stderr to its stdout, and closes inherited sockets. Each replaces itself by the next, so the
+ * user; and sh(1), which joins its stderr to its stdout. Each replaces itself by the next, so the
  * child keeps its process id.
  *
  * `Deno.Command` could do the first two, but then it forks where it otherwise vforks, which blocks
@@ -42,12 +42,6 @@ export interface LaunchOptions {
   readonly group: boolean;
   /** Whether what a child leaves behind is left alone. */
   readonly leave: boolean;
-  /**
-   * The descriptors of inherited sockets, from 3 to 9, which must not reach a child: a program could
-   * accept clients from them, and a module adopt them without a permission. If there are any, all
-   * from 3 to 9 are closed, and the child is not told of them.
-   */
-  readonly closed?: readonly number[];
 }
 
 /** How to start a child. */
@@ -66,37 +60,20 @@ export interface Launch {
   readonly leavesRemains: boolean;
 }
 
-/** Where children run, as whom, and without what: what the check of a handler shares with them. */
-export interface Surroundings
-  extends Pick<Deno.CommandOptions, "cwd" | "env" | "clearEnv" | "uid" | "gid"> {
-  /** What stands in front of the program to close inherited sockets. */
-  readonly prefix: readonly string[];
-}
-
-/** The descriptors that sh(1) can close: in dash they have one digit. */
-const CLOSABLE = [3, 4, 5, 6, 7, 8, 9];
-/** What the children would take for theirs (sd_listen_fds(3)). */
-const UNSET = "unset LISTEN_FDS LISTEN_FDNAMES LISTEN_PID LISTEN_PIDFDID";
+/** Where children run, and as whom: what the check of a handler shares with them. */
+export type Surroundings = Pick<Deno.CommandOptions, "cwd" | "env" | "clearEnv" | "uid" | "gid">;
 
 /**
  * Finds out how children can be started on this machine, with the permissions there are, and what of
  * it deserves a warning.
  *
- * @throws {HandlerError} There is no such user, what it takes is missing, or there is a descriptor
- * that cannot be closed.
+ * @throws {HandlerError} There is no such user, or what it takes is missing.
  */
 export async function prepareLaunch(
   options: LaunchOptions,
   signal?: AbortSignal,
 ): Promise<{ launch: Launch; surroundings: Surroundings; warnings: string[] }> {
-  const { handler, stderr, cwd, clearEnv, leave, closed = [] } = options;
-  const open = closed.find((fd) => !CLOSABLE.includes(fd));
-  if (open !== undefined) {
-    throw new HandlerError(
-      handler,
-      `descriptor ${open} cannot be closed for it. Pass sockets as descriptors 3 to 9`,
-    );
-  }
+  const { handler, stderr, cwd, clearEnv, leave } = options;
   const wantsGroup = options.group && (handler.canSpawn || hasTerminal());
   const facts = await inspect(options, wantsGroup, signal);
   const { sh, setsid, setpriv, user, variables } = facts;
@@ -108,9 +85,8 @@ export async function prepareLaunch(
     ...(wantsGroup && !setsid ? [sh ? NO_SETSID : NO_SHELL] : []),
     ...(wantsGroup && setsid && !canSignalGroups ? [NO_SIGNALS] : []),
   ];
-  const closes = closed.length > 0;
   const [command, ...args] = [
-    ...shell(sh, closes, stderr === "client"),
+    ...(stderr === "client" ? [sh!, "-c", 'exec "$@" 2>&1', "sh"] : []),
     ...(wantsGroup && setsid ? [setsid, "--"] : []),
     ...(setpriv ? [setpriv, ...privileges(identity), "--"] : []),
     handler.command,
@@ -127,8 +103,7 @@ export async function prepareLaunch(
     signalsGroup: wantsGroup && setsid !== undefined && canSignalGroups,
     leavesRemains: leave,
   };
-  const surroundings = { ...place, env, ...identity, prefix: shell(sh, closes) };
-  return { launch, surroundings, warnings };
+  return { launch, surroundings: { ...place, env, ...identity }, warnings };
 }
 
 const NO_INIT =
@@ -142,11 +117,11 @@ const NO_SIGNALS =
 
 /** Asks the system what `options` need to know of it. */
 async function inspect(
-  { handler, stderr, user, uid, gid, clearEnv, closed = [] }: LaunchOptions,
+  { handler, stderr, user, uid, gid, clearEnv }: LaunchOptions,
   wantsGroup: boolean,
   signal?: AbortSignal,
 ): Promise<SystemFacts> {
-  const needsShell = stderr === "client" || user !== undefined || clearEnv || closed.length > 0;
+  const needsShell = stderr === "client" || user !== undefined || clearEnv;
   if (!needsShell && !wantsGroup && gid === undefined) return {};
   if (!isRunGranted("sh")) {
     if (needsShell) {
@@ -172,14 +147,6 @@ async function inspect(
   } catch (error) {
     throw HandlerError.from(handler, error);
   }
-}
-
-/** The words that run a program through sh(1), if one of these is asked for. */
-function shell(sh: string | undefined, closes: boolean, joinsStderr = false): string[] {
-  if (!closes && !joinsStderr) return [];
-  const unset = closes ? `${UNSET}; ` : "";
-  const redirections = [...(closes ? CLOSABLE.map((fd) => `${fd}<&-`) : []), joinsStderr && "2>&1"];
-  return [sh!, "-c", `${unset}exec "$@" ${redirections.filter(Boolean).join(" ")}`, "sh"];
 }
 
 /** The options of setpriv(1) that make it run a program with these ids and no other groups. */

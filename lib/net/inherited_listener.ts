@@ -13,12 +13,10 @@
  * @module
  */
 
-import { createServer, type Server } from "node:net";
-import { hasCore, InheritedTcpConn, type TcpHandle } from "./inherited_tcp_conn.ts";
-import { FIRST_FD } from "./inherited_names.ts";
+import type { Server } from "node:net";
+import { InheritedTcpConn, type TcpHandle } from "./inherited_tcp_conn.ts";
+import { listenOn } from "./inherited_sockets.ts";
 import { InheritedUnixConn } from "./inherited_unix_conn.ts";
-import { ListenError } from "./listen_error.ts";
-import { messageOf } from "../base/message_of.ts";
 
 /** An accepted client. */
 export type InheritedConn = InheritedTcpConn | InheritedUnixConn;
@@ -68,26 +66,14 @@ export class InheritedListener {
   /**
    * Listens on the socket of a descriptor.
    *
-   * @throws {ListenError} It is not a socket to listen on.
+   * @throws {ListenError} As {@linkcode listenOn} does.
    */
   static async open(
     fd: number | string,
     { keepAlive }: { keepAlive: boolean },
   ): Promise<InheritedListener> {
-    const server = createServer();
-    try {
-      if (typeof fd === "string") throw new Error("the name has not been looked up");
-      if (fd < FIRST_FD) throw new Error("0, 1 and 2 are stdin, stdout and stderr");
-      server.listen({ fd });
-      const { _handle: handle } = server as unknown as { _handle: ListeningHandle | null };
-      if (handle === null) throw await new Promise((resolve) => server.once("error", resolve));
-      if (!("accept" in handle && "readStart" in handle && hasCore())) {
-        throw new Error(`Deno ${Deno.version.deno} has not what it takes. Use Deno 2.9`);
-      }
-      return new InheritedListener(server, handle, keepAlive);
-    } catch (error) {
-      throw new ListenError(`fd:${fd}`, explain(error));
-    }
+    const [server, handle] = await listenOn<ListeningHandle>(fd);
+    return new InheritedListener(server, handle, keepAlive);
   }
 
   /**
@@ -161,14 +147,4 @@ export class InheritedListener {
       ? new InheritedTcpConn(client, this.#keepAlive)
       : new InheritedUnixConn(client);
   }
-}
-
-/** Says why a descriptor cannot be listened on and what to do about it. */
-function explain(error: unknown): string {
-  const { code } = error as { code?: string };
-  if (code === "EEXIST") return "the descriptor is in use already. Give every address once";
-  return code === "EINVAL" || code === "ENOTSOCK"
-    ? "the descriptor is no listening TCP or Unix socket. " +
-      "Start the server by systemd's socket activation, or whatever else passes one"
-    : messageOf(error);
 }

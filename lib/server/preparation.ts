@@ -30,8 +30,6 @@ export interface Prepared {
 
 /** Options for {@linkcode prepare}. */
 export interface PrepareOptions {
-  /** The inherited sockets of all services, which must not reach a child of any. */
-  readonly closed: readonly number[];
   /** What the service runs with so far, if it does. */
   readonly old: Prepared | undefined;
   /** Ends the preparation. */
@@ -46,7 +44,7 @@ export interface PrepareOptions {
  */
 export async function prepare(
   settings: Settings,
-  { closed, old, signal }: PrepareOptions,
+  { old, signal }: PrepareOptions,
 ): Promise<Prepared> {
   const networks = {
     acceptProxy: await Networks.of(settings.acceptProxy),
@@ -54,26 +52,26 @@ export async function prepare(
     deny: await Networks.of(settings.deny),
     exempt: await Networks.of(settings.exempt),
   };
-  const { launch, warnings } = await checkChildren({ ...settings, closed }, signal);
+  const { launch, warnings } = await checkChildren(settings, signal);
   const tls = await openTls(settings, old?.tls);
   signal?.throwIfAborted();
   return { settings, networks, launch, warnings, tls };
 }
 
 /**
- * The same settings, with the numbers of inherited sockets in place of their names.
+ * The same settings, with the numbers of inherited sockets in place of their names. From then on no
+ * child gets these sockets.
  *
- * @throws {ListenError} There is no socket of that name.
+ * @throws {ListenError} There is no such socket.
  */
-export function withDescriptors(settings: Settings): Settings {
+export async function withDescriptors(settings: Settings): Promise<Settings> {
   const listen = settings.listen.flatMap((text) => resolveListenAddress(parseListenAddress(text)!));
+  for (const address of listen) {
+    if (address.transport !== "fd") continue;
+    const { takeSocket } = await import("../net/inherited_sockets.ts");
+    await takeSocket(address.fd);
+  }
   return { ...settings, listen: listen.map(formatListenAddress) };
-}
-
-/** The descriptor that an address is, as a list; empty if it is another one. */
-export function descriptorOf(text: string): number[] {
-  const address = parseListenAddress(text)!;
-  return address.transport === "fd" ? [Number(address.fd)] : [];
 }
 
 async function openTls(settings: Settings, old: Tls | undefined): Promise<Tls | undefined> {

@@ -16,7 +16,7 @@ import type { Exit } from "../child/worker.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { differences } from "./differences.ts";
 import { type Acceptors, openAcceptors } from "./acceptors.ts";
-import { descriptorOf, prepare, type Prepared, withDescriptors } from "./preparation.ts";
+import { prepare, type Prepared, withDescriptors } from "./preparation.ts";
 import { Service, type ServiceContext } from "./service.ts";
 import { forAll, ServicesError } from "./services_error.ts";
 import { childrenProblem, type Settings, warmOf } from "./settings.ts";
@@ -188,11 +188,9 @@ export class Services {
     const problem = childrenProblem([...services.values()], maxChildren);
     if (problem !== undefined) throw new ServicesError([new RangeError(problem)]);
     const resolved = await forAll(services, withDescriptors);
-    const closed = [...resolved.values()].flatMap(({ listen }) => listen.flatMap(descriptorOf));
     const prepared = await forAll(
       resolved,
-      (settings, name) =>
-        prepare(settings, { closed, old: this.#running.get(name)?.prepared, signal }),
+      (settings, name) => prepare(settings, { old: this.#running.get(name)?.prepared, signal }),
     );
     signal?.throwIfAborted();
     const open = new Map([...this.#running].map(([name, { acceptors }]) => [name, acceptors]));
