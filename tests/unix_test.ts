@@ -126,6 +126,17 @@ Deno.test("a file that is not a socket is never replaced", async () => {
   });
 });
 
+Deno.test("a server that finds its path in use is no client of the one that has it", async () => {
+  await withPath(async (path) => {
+    await using spawnd = await serve(path, "--", "cat");
+    const [code, [line]] = await failToStart(path);
+    assertEquals([code, /the path is in use/.test(line!)], [1, true]);
+    assertEquals(await askAt(path, "hello"), "hello");
+    await spawnd.record({ message: "end" });
+    assertEquals((await spawnd.status()).accepted, 1);
+  });
+});
+
 Deno.test("an unusable path is reported in one line", async () => {
   await withPath(async (path) => {
     const nowhere = `${path}/nowhere/x.sock`;

@@ -99,12 +99,31 @@ function identityOf(path: string): string | undefined {
   }
 }
 
+/**
+ * Whether a program listens at a path. A connection would be served, with a child of its own; a
+ * datagram is only refused, in another way by a socket of another kind than by a stale file.
+ */
 async function isListening(path: string): Promise<boolean> {
   try {
-    (await Deno.connect({ transport: "unix", path })).close();
+    using probe = openProbe();
+    if (probe) await probe.send(new Uint8Array(0), { transport: "unixpacket", path });
+    else (await Deno.connect({ transport: "unix", path })).close();
     return true;
   } catch (error) {
     return !(error instanceof Deno.errors.ConnectionRefused);
+  }
+}
+
+/** A socket to send a datagram from; it takes `--unstable-net`, and an `--allow-net` without a list. */
+function openProbe(): (Deno.DatagramConn & Disposable) | undefined {
+  try {
+    const socket = Deno.listenDatagram({
+      transport: "unixpacket",
+      path: `\0spawnd-${crypto.randomUUID()}`,
+    });
+    return Object.assign(socket, { [Symbol.dispose]: () => socket.close() });
+  } catch {
+    return undefined;
   }
 }
 
