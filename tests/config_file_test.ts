@@ -194,19 +194,36 @@ Deno.test("a handler that is none is named", () => {
   }
 });
 
-Deno.test("services with one address are both named, however it is written", () => {
+Deno.test("services whose addresses overlap are both named, however they are written", () => {
   const pairs = [
-    ['"listen": ":80"', '"listen": "[::0]:80"', "[::0]:80"],
-    ['"listen": "LOCALHOST:80"', '"host": "localhost", "port": 80', "localhost:80"],
-    ['"unix": "run/x"', '"listen": ["unix:/srv/run/../run/x"]', "unix:/srv/run/x"],
-    ['"listen": "fd:3"', '"listen": "fd:03"', "fd:3"],
-    ['"host": "0.0.0.0"', '"port": 9527', "0.0.0.0:9527"],
+    ['"unix": "run/x"', '"listen": ["unix:/srv/run/../run/x"]', "a listens on unix:/srv/run/x too"],
+    ['"listen": "fd:3"', '"listen": "fd:03"', "a listens on fd:3 too"],
+    ['"host": "0.0.0.0"', '"port": 9527', "a listens on 0.0.0.0:9527 too"],
+    ['"listen": ":80"', '"listen": "[::0]:80"', "[::0]:80 overlaps :80, where a listens"],
+    [
+      '"listen": "LOCALHOST:80"',
+      '"host": "localhost", "port": 80',
+      "localhost:80 overlaps LOCALHOST:80, where a listens",
+    ],
+    ['"port": 80', '"listen": "[::]:80"', "[::]:80 overlaps 0.0.0.0:80, where a listens"],
+    [
+      '"listen": "127.0.0.1:80"',
+      '"port": 80',
+      "0.0.0.0:80 overlaps 127.0.0.1:80, where a listens",
+    ],
   ];
-  for (const [first, second, address] of pairs) {
+  for (const [first, second, complaint] of pairs) {
     assertEquals(complaints(`{ "services": { "a": { ${first} },\n"b": { ${second} } } }`), [
-      `2: b: listen: a listens on ${address} too`,
+      `2: b: listen: ${complaint}`,
     ]);
   }
+  assertEquals(complaints('{ "status": 80, "services": {\n"a": { "listen": ":80" } } }'), [
+    "2: a: listen: :80 overlaps 127.0.0.1:80, where the status page listens",
+  ]);
+  assertEquals(
+    optionsOf('{ "services": { "a": { "port": 80 }, "b": { "listen": "[::1]:80" } } }').length,
+    2,
+  );
   assertEquals(complaintsOf('{ "listen": [":80", ":80"] }'), ["1: a: listen: :80 is given twice"]);
   assertEquals(optionsOf('{ "services": { "a": { "port": 0 }, "b": { "port": 0 } } }').length, 2);
 });

@@ -43,6 +43,7 @@ const BEYOND = [
   /user: cannot be given with/, // a default
   /listen: is missing: several services/,
   /listens on .+ too$/,
+  /overlaps/,
   /is given twice$/,
 ];
 

@@ -19,6 +19,7 @@ Deno.test("parseListenAddress() reads every kind of address", () => {
     "fd:spawnd-echo@1.socket": { transport: "fd", fd: "spawnd-echo@1.socket" },
     "fd:a\\x2db": { transport: "fd", fd: "a\\x2db" },
   };
+  assertEquals(parseListenAddress("*:80"), { transport: "tcp", hostname: "", port: 80 });
   for (const [text, address] of Object.entries(addresses)) {
     assertEquals(parseListenAddress(text), address);
     assertEquals(formatListenAddress(address), text);

@@ -189,9 +189,9 @@ Deno.test("a service on the port of the status page is told what has it", async 
   await using spawnd = Spawnd.run(
     ...["--host", "127.0.0.1", "--port", port, "--status", port, "--", "cat"],
   );
-  assertEquals((await spawnd.ended()).code, 1);
+  assertEquals((await spawnd.ended()).code, 2);
   assertMatch(
     spawnd.lines.join("\n"),
-    /^spawnd: Cannot listen on 127\.0\.0\.1:\d+: the status page listens there\. Choose another address/,
+    /^spawnd: --listen: the status page listens on 127\.0\.0\.1:\d+ too/,
   );
 });

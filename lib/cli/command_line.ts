@@ -16,6 +16,7 @@ import {
 } from "../child/handler.ts";
 import type { Option, ServerOptions } from "../server/options.ts";
 import { ALL_OPTIONS, COMMAND_OPTIONS, nameOf } from "./command_options.ts";
+import { listenAddresses, overlapWith, ownedByStatus } from "./listen_addresses.ts";
 import { findConflicts, unmatchedKeys } from "./option_rules.ts";
 import { domainOf, readText, type StatusAddress } from "./option_values.ts";
 import { nearest } from "./suggest.ts";
@@ -140,6 +141,15 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     const named = readHandler(words, grant as string[] | undefined);
     if (typeof named === "string") problems.push(named);
     else handler = named ?? handler;
+  }
+  if (problems.length === 0 && !counts.config) {
+    const owned = ownedByStatus(settings);
+    for (const address of listenAddresses({ ...server, handler })) {
+      const one = { owner: "the server", address };
+      const problem = overlapWith(owned, one);
+      if (problem) problems.push(`--listen: ${problem}`);
+      owned.push(one);
+    }
   }
   if (problems.length > 0) throw new UsageError(problems);
   if (server.env) server.env = Object.fromEntries(server.env as [string, string][]);

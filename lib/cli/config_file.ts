@@ -14,7 +14,7 @@ import { FILE_COMMAND_OPTIONS, SERVICE_NAME, SHARED_OPTIONS, TOP_KEYS } from "./
 import { Complaints, readObject, readOptions } from "./config_object.ts";
 import { countsOf, readService } from "./config_service.ts";
 import { parseJsonc, propertiesOf } from "./jsonc.ts";
-import { identityOf, listenAddresses } from "./listen_addresses.ts";
+import { listenAddresses, overlapWith, ownedByStatus } from "./listen_addresses.ts";
 import { findConflicts } from "./option_rules.ts";
 import { shown, UsageError } from "./usage_error.ts";
 
@@ -90,7 +90,7 @@ export function parseConfiguration(
     );
   }
   const services = new Map<string, ServerOptions>();
-  const owners = new Map<string, string>();
+  const owned = ownedByStatus(settings);
   for (const property of entries) {
     const { key: name } = property;
     const count = complaints.count;
@@ -106,18 +106,11 @@ export function parseConfiguration(
     services.set(name, options);
     if (complaints.count > count) continue;
     for (const address of listenAddresses(options)) {
-      const id = identityOf(address);
-      const owner = id && owners.get(id);
-      if (id) owners.set(id, name);
-      if (!owner) continue;
-      const isOwn = owner === name;
-      complaints.add(
-        object.properties.get("listen") ?? property,
-        [shown(name), "listen"],
-        isOwn
-          ? `${shown(formatListenAddress(address))} is given twice`
-          : `${shown(owner)} listens on ${shown(formatListenAddress(address))} too`,
-      );
+      const one = { owner: shown(name), address };
+      const problem = overlapWith(owned, one);
+      const place = object.properties.get("listen") ?? property;
+      if (problem) complaints.add(place, [shown(name), "listen"], problem);
+      owned.push(one);
     }
   }
   if (complaints.count > 0) throw complaints.error();

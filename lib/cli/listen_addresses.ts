@@ -4,29 +4,41 @@
  * @module
  */
 
-import { formatAddress, parseAddress } from "../net/address.ts";
 import {
   formatListenAddress,
   type ListenAddress,
+  overlap,
   parseListenAddress,
 } from "../net/listen_address.ts";
 import type { ServerOptions } from "../server/options.ts";
 import { addressesOf } from "../server/settings.ts";
+import type { StatusAddress } from "./option_values.ts";
+import { shown } from "./usage_error.ts";
 
 /** The addresses, in the order in which they are given; the default if none is. */
 export function listenAddresses(options: ServerOptions): ListenAddress[] {
   return addressesOf(options).map((text) => parseListenAddress(text)!);
 }
 
-/**
- * A text that is the same for two ways to write one address; `undefined` for port 0, which is
- * another port each time.
- */
-export function identityOf(address: ListenAddress): string | undefined {
-  if (address.transport !== "tcp") return formatListenAddress(address);
-  const { hostname, port } = address;
-  if (port === 0) return undefined;
-  const bytes = parseAddress(hostname || "::");
-  const canonical = bytes ? formatAddress(bytes) : hostname.toLowerCase();
-  return formatListenAddress({ ...address, hostname: canonical });
+/** An address, and the name of what listens there. */
+export interface Owned {
+  readonly owner: string;
+  readonly address: ListenAddress;
+}
+
+/** The address of the status page, if there is one. */
+export function ownedByStatus({ status }: { readonly status?: StatusAddress }): Owned[] {
+  return status ? [{ owner: "the status page", address: { transport: "tcp", ...status } }] : [];
+}
+
+/** What is wrong with an address beside others: only one of two that overlap can be listened on. */
+export function overlapWith(others: readonly Owned[], one: Owned): string | undefined {
+  const found = others.find(({ address }) => overlap(address, one.address));
+  if (found === undefined) return undefined;
+  const [text, other] = [one.address, found.address].map((a) => shown(formatListenAddress(a)));
+  const isOwn = found.owner === one.owner;
+  if (text === other) {
+    return isOwn ? `${text} is given twice` : `${found.owner} listens on ${text} too`;
+  }
+  return `${text} overlaps ${other}` + (isOwn ? "" : `, where ${found.owner} listens`);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatSocketAddress } from "./address.ts";
+import { formatAddress, formatSocketAddress, parseAddress } from "./address.ts";
 
 /** An address to listen on. */
 export type ListenAddress =
@@ -44,7 +44,7 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   const [, ipv6, other = "", digits] = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
   if (digits === undefined || port > 65_535) return undefined;
-  return { transport: "tcp", hostname: ipv6 ?? other, port };
+  return { transport: "tcp", hostname: ipv6 ?? (other === "*" ? "" : other), port };
 }
 
 /** The text that {@linkcode parseListenAddress} reads as this address. */
@@ -57,4 +57,24 @@ export function formatListenAddress(address: ListenAddress): string {
     case "fd":
       return `fd:${address.fd}`;
   }
+}
+
+/** Whether only one of two addresses can be listened on, as they are one, or one includes the other. */
+export function overlap(a: ListenAddress, b: ListenAddress): boolean {
+  if (a.transport !== "tcp" || b.transport !== "tcp") {
+    return formatListenAddress(a) === formatListenAddress(b);
+  }
+  if (a.port !== b.port || a.port === 0) return false;
+  const [one, other] = [canonicalHost(a.hostname), canonicalHost(b.hostname)];
+  return one === other || includes(one, other) || includes(other, one);
+}
+
+/** `::` is all addresses, IPv4 too, and `0.0.0.0` all of IPv4. */
+function includes(all: string, host: string): boolean {
+  return all === "::" || all === "0.0.0.0" && !host.includes(":");
+}
+
+function canonicalHost(hostname: string): string {
+  const bytes = parseAddress(hostname || "::");
+  return bytes ? formatAddress(bytes) : hostname.toLowerCase();
 }

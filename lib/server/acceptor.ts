@@ -25,15 +25,18 @@ export interface Target {
 /** Accepts the clients of one listener. */
 export class Acceptor {
   readonly listener: Listener;
-  /** What it was opened for: the address as it was given, and the options of its socket. */
+  /** The address as it was given. */
+  readonly address: string;
+  /** What tells it from another one: the address, and the options of its socket. */
   readonly key: string;
   /** Resolves when the listener has been closed, and immediately before it accepts. */
   finished: Promise<void> = Promise.resolve();
   #target: Target | undefined;
   #moved = Promise.withResolvers<void>();
 
-  constructor(listener: Listener, key: string) {
+  constructor(listener: Listener, address: string, key: string) {
     this.listener = listener;
+    this.address = address;
     this.key = key;
   }
 

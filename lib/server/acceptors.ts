@@ -6,9 +6,9 @@
  */
 
 import { Listener, ListenError } from "../net/listener.ts";
-import { parseListenAddress } from "../net/listen_address.ts";
+import { type ListenAddress, overlap, parseListenAddress } from "../net/listen_address.ts";
 import { Acceptor } from "./acceptor.ts";
-import { ServicesError } from "./services_error.ts";
+import { ServicesError, withName } from "./services_error.ts";
 import type { Settings } from "./settings.ts";
 
 /** The acceptors of each service, by its name. */
@@ -42,14 +42,14 @@ export async function openAcceptors(
       let acceptor = candidates.find((one) => one.key === key && free.has(one));
       if (acceptor === undefined) {
         try {
+          const obstacle = obstacleIn(open, address, UNTIL_CLOSED) ??
+            obstacleIn(found, address, "") ?? obstacleAmong(others, address);
+          if (obstacle !== undefined) throw new ListenError(address, obstacle);
           const listener = await Listener.open(parseListenAddress(address)!, settings);
-          acceptor = new Acceptor(listener, key);
+          acceptor = new Acceptor(listener, address, key);
           opened.push(acceptor);
         } catch (error) {
-          const { message } = error as ListenError;
-          const holder = message.includes("in use") &&
-            holderOf(address, [...holdersIn(open), ...holdersIn(found), ...others]);
-          errors.push(holder ? new ListenError(address, holder) : error as ListenError);
+          errors.push(withName(name, error));
           continue;
         }
       }
@@ -62,30 +62,38 @@ export async function openAcceptors(
   throw new ServicesError(errors);
 }
 
+const UNTIL_CLOSED = ", or reload without that one first";
+
 /** Two sockets are the same if they were opened for the same address with the same options. */
 function keyOf(address: string, { backlog, reusePort, keepAlive }: Settings): string {
   return JSON.stringify([address, backlog, reusePort, keepAlive]);
 }
 
-/** Who listens where, by what it is. */
-function holdersIn(acceptors: Acceptors): [string, Deno.Addr][] {
-  return [...acceptors].flatMap(([name, list]) =>
-    list.map(({ listener }): [string, Deno.Addr] => [
-      name === "" ? "this server" : `the service ${name}`,
-      listener.addr,
-    ])
-  );
-}
-
-/** Which of these holds an address that could not be opened, and what to do about it. */
-function holderOf(address: string, holders: readonly [string, Deno.Addr][]): string | undefined {
-  const wanted = parseListenAddress(address)!;
-  for (const [name, addr] of holders) {
-    const isHeld = wanted.transport === "unix"
-      ? "path" in addr && addr.path === wanted.path
-      : wanted.transport === "tcp" && "port" in addr && addr.port === wanted.port;
-    if (isHeld) {
-      return `${name} listens there. Choose another address; other options of the same one take a restart`;
+/** What of these is in the way of an address, and what to do about it. */
+function obstacleIn(acceptors: Acceptors, address: string, advice: string): string | undefined {
+  for (const [name, list] of acceptors) {
+    for (const { address: open, listener: { addr, name: at } } of list) {
+      if (open === address && !address.endsWith(":0")) {
+        return "its backlog, reuse-port and no-keepalive stay while it is open. Restart the server";
+      }
+      if (!isInTheWay(addr, address)) continue;
+      const service = name === "" ? "this server" : `the service ${name}`;
+      return `${service} listens on ${at}. Choose another address${advice}`;
     }
   }
+}
+
+/** The same, of what else listens. */
+function obstacleAmong(
+  others: ReadonlyMap<string, Deno.Addr>,
+  address: string,
+): string | undefined {
+  for (const [name, addr] of others) {
+    if (isInTheWay(addr, address)) return `${name} listens there. Choose another address`;
+  }
+}
+
+function isInTheWay(addr: Deno.Addr, address: string): boolean {
+  const open = addr.transport === "unix" || addr.transport === "tcp" ? addr : undefined;
+  return open !== undefined && overlap(open as ListenAddress, parseListenAddress(address)!);
 }

@@ -39,7 +39,7 @@ export async function forAll<T, R>(
 }
 
 /** An error, with the service that it is about. */
-function withName(name: string, error: unknown): Error {
+export function withName(name: string, error: unknown): Error {
   if (name === "" && error instanceof Error) return error;
   return new Error(`${name}: ${messageOf(error)}`, { cause: error });
 }
