@@ -9,7 +9,7 @@ import { LineWriter } from "./lib/base/line_writer.ts";
 import { configureLog, flushLog, log, PRIORITIES } from "./lib/base/log.ts";
 import { messageOf } from "./lib/base/message_of.ts";
 import { readVariable } from "./lib/base/variable.ts";
-import { parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
+import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
 import type { Configuration } from "./lib/cli/config_file.ts";
 import { missingOf, readAgain, readServices, wantedOf } from "./lib/cli/wanted.ts";
 import { ListenError } from "./lib/net/listener.ts";
@@ -43,6 +43,10 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(commandLine.show === "help" ? usage().trimEnd() : `spawnd ${config.version}`);
     return 0;
   }
+  if (commandLine.check) {
+    stdout.write(await check(commandLine));
+    return 0;
+  }
   const configuration = await readServices(commandLine);
   configureLog({
     level: configuration.logLevel,
@@ -54,12 +58,6 @@ async function main(args: readonly string[]): Promise<number> {
     event.preventDefault();
     log.error("internal error", { stack: event.reason?.stack ?? String(event.reason) });
   });
-
-  if (commandLine.check) {
-    const { checkServices } = await import("./lib/cli/check.ts");
-    stdout.write(await checkServices(configuration.services, configuration));
-    return 0;
-  }
 
   // Signals may come before anything is served, and must not be the end of it.
   let services: Services | undefined;
@@ -120,6 +118,21 @@ async function main(args: readonly string[]): Promise<number> {
   const isClean = await services.finished;
   if (commandLine.once) return killedBy ?? services.lastExit?.code ?? 1;
   return killedBy ?? (isClean ? 0 : 1);
+}
+
+/** What `--check` says; its modules are loaded only then. A signal ends it as it would without us. */
+async function check(commandLine: CommandLine): Promise<string> {
+  const stopping = new AbortController();
+  for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
+    Deno.addSignalListener(signal as Deno.Signal, () => stopping.abort(128 + number));
+  }
+  const { check } = await import("./lib/cli/check.ts");
+  try {
+    return await check(commandLine, stopping.signal);
+  } catch (error) {
+    if (stopping.signal.aborted) return await exit(stopping.signal.reason);
+    throw error;
+  }
 }
 
 /** Starts the status listener; its modules are loaded only then. */

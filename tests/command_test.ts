@@ -73,7 +73,7 @@ testWith(
     assertEquals([code, text(stderr)], [
       1,
       "spawnd: Cannot listen on 0.0.0.0:80: " +
-      "the system does not allow this port. Choose port 1024 or higher\n",
+      "the system does not allow this port. Choose port 1024 or higher, or give the server CAP_NET_BIND_SERVICE or a socket of systemd\n",
     ]);
   },
 );
@@ -88,7 +88,7 @@ Deno.test("a missing program or module exits 1 with one line, warm or cold", asy
     ]]);
   }
   assertEquals(await run("--port", "0", "--", "/etc/passwd"), [1, "", [
-    'spawnd: Cannot start "/etc/passwd": its user cannot execute the file: chmod +x may be missing',
+    'spawnd: Cannot start "/etc/passwd": its user may not execute it (chmod +x?)',
   ]]);
 });
 
@@ -101,8 +101,8 @@ Deno.test("what cannot be run after -- is named, with the way out", async () => 
   const advice = ". To run a module with Deno, leave out the --";
   for (
     const [program, reason] of Object.entries({
-      [folder]: "it is a directory",
-      [`${folder}/handler.ts`]: `its user cannot execute the file${advice}`,
+      [folder]: "it is a folder",
+      [`${folder}/handler.ts`]: `its user may not execute it${advice}`,
       [`${folder}/missing.ts`]: `there is no such file${advice}`,
       [`${folder}/dangling`]: "there is no such file",
       "handler.ts": `there is no such program in PATH${advice}`,

@@ -3,8 +3,10 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { childrenOf, isAlive } from "./_processes.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { testAsRoot } from "./_test_with.ts";
+import { until } from "./_waiting.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
@@ -150,4 +152,33 @@ Deno.test("--check does not take the sockets that systemd would pass", async () 
     "--allow-env=LISTEN_FDNAMES",
   ]);
   assertEquals([code, stdout.split("\n")[1]], [0, "  listen             fd:web fd:3"]);
+});
+
+Deno.test("--check names what is wrong with a file and with what it names at once", async () => {
+  const { code, lines } = await checkText(
+    `{ "services": {
+      "a": { "listen": ":7001", "command": ["no-such-program"] },
+      "b": { "listen": ":7002", "wram": 2 }
+    } }`,
+  );
+  assertEquals([code, lines], [2, [
+    "spawnd: services.jsonc:3: b: wram: there is no such key, did you mean warm?",
+    'spawnd: a: Cannot start "no-such-program": there is no such program in PATH',
+    "Try --help for all options.",
+  ]]);
+});
+
+Deno.test("a signal ends --check, and the check that it is doing", async () => {
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/hang.ts`, `import "./fifo.ts";`);
+  await new Deno.Command("mkfifo", { args: [`${folder}/fifo.ts`] }).output();
+  await using spawnd = Spawnd.run("--check", `${folder}/hang.ts`);
+  const [child] = await until("its check", () => {
+    const children = childrenOf(spawnd.pid);
+    return children.length > 0 && children;
+  });
+  spawnd.kill("SIGTERM");
+  assertEquals((await spawnd.ended()).code, 143);
+  await until("the check to end", () => !isAlive(child!));
+  await Deno.remove(folder, { recursive: true });
 });

@@ -158,7 +158,7 @@ Deno.test("everything wrong is named at once, with line, service, key, and the n
     "10: web: once: is for the command line only",
     '12: web: allow: takes a network such as 192.0.2.0/24 or 2001:db8::/32, got "10.0.0.0/33"',
     "14: bare: listen: is missing: several services need an address each",
-    "15: services: No: a name has 1 to 64 of a-z 0-9 . _ -",
+    "15: services: No: a name is 1 to 64 of a-z, 0-9, '.', '_' and '-'",
   ]);
 });
 
@@ -180,14 +180,14 @@ Deno.test("a handler that is none is named", () => {
     '{ "module": "cat" }':
       'module: takes a module, such as handler.ts, or the address of one, got "cat"',
     '{ "module": "a.ts", "command": ["cat"] }': "command: cannot be given with module",
-    '{ "args": [] }': "args: requires module; a program's stand in command",
+    '{ "args": [] }': "args: requires module; a program's arguments go in command",
     '{ "module": "a.ts", "args": "x" }': 'args: takes a list of texts, such as ["-v"], got "x"',
     '{ "command": "bc -l" }':
       'command: takes a list of a program and its arguments, such as ["bc", "-l"], got "bc -l"',
     '{ "command": [] }':
       'command: takes a list of a program and its arguments, such as ["bc", "-l"], got a list',
     '{ "command": ["cat"], "grant": "env" }':
-      "grant: takes a module, which has no rights without it. A program has those of its user",
+      "grant: applies to modules only; a program has the rights of its user",
   };
   for (const [service, complaint] of Object.entries(cases)) {
     assertEquals(complaintsOf(service), [`1: a: ${complaint}`]);

@@ -122,7 +122,8 @@ testAsRoot("what the system does not allow says what to do", async () => {
     [`unix:${folder.path}/s`]: "the system does not allow it. " +
       "Let the server's user write the folder, or choose another path",
     ...(Number(first) > 1 && {
-      "127.0.0.1:1": "the system does not allow this port. Choose port 1024 or higher",
+      "127.0.0.1:1": "the system does not allow this port. Choose port 1024 or higher, " +
+        "or give the server CAP_NET_BIND_SERVICE or a socket of systemd",
     }),
   };
   for (const [address, reason] of Object.entries(reasons)) {

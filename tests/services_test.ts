@@ -191,7 +191,7 @@ Deno.test("a max-children that is lower than what is kept warm is an error", asy
     { cat: { ...CAT, warm: 3 }, shout: SHOUT },
     { "max-children": 4 },
   );
-  assertMatch(await started.then(() => "", String), /max-children is 4, .* are 5: raise/);
+  assertMatch(await started.then(() => "", String), /max-children is 4, but 5 are needed/);
 });
 
 Deno.test("max-children holds over all services, and none can take all of it", async () => {

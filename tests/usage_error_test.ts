@@ -138,7 +138,7 @@ Deno.test("an option that cannot be without or with another one is named", () =>
   for (const words of [[], ["--", "cat"]]) {
     assertEquals(
       complaint("--grant", "env", ...words),
-      "--grant takes a module, which has no rights without it. A program has those of its user",
+      "--grant applies to modules only; a program has the rights of its user",
     );
   }
   const { handler } = parseCommandLine([]).server;

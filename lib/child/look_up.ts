@@ -12,9 +12,9 @@ case $1 in
   */*)
     folder=\${1%/*}
     [ -x "\${folder:-/}" ] || [ ! -d "\${folder:-/}" ] || fail "its user cannot enter its folder"
-    [ -d "$1" ] && fail "it is a directory"
+    [ -d "$1" ] && fail "it is a folder"
     [ -e "$1" ] || fail "there is no such file$2"
-    [ -x "$1" ] || fail "its user cannot execute the file\${2:-: chmod +x may be missing}"
+    [ -x "$1" ] || fail "its user may not execute it\${2:- (chmod +x?)}"
     exit ;;
 esac
 IFS=:

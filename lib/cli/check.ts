@@ -12,35 +12,42 @@ import { formatSocketAddress } from "../net/address.ts";
 import { formatListenAddress } from "../net/listen_address.ts";
 import { type Option, OPTIONS, type ServerOptions } from "../server/options.ts";
 import { childrenProblem, resolveSettings } from "../server/settings.ts";
-import { type CommandSettings, DEFAULTS } from "./command_line.ts";
+import { type CommandLine, type CommandSettings, DEFAULTS } from "./command_line.ts";
+import type { ConfigurationError } from "./config_file.ts";
 import { SHARED_OPTIONS } from "./config_keys.ts";
 import { listenAddresses } from "./listen_addresses.ts";
 import { formatValue } from "./option_values.ts";
 import { missingPermissions } from "./permissions.ts";
 import { shown, UsageError } from "./usage_error.ts";
+import { readServices } from "./wanted.ts";
 
 /**
- * Checks services, and describes them.
+ * Checks what a command line asks for, and describes it.
  *
- * @param services What to serve, by name; the empty name stands for the only one, which has none.
  * @param signal Ends the checks.
  * @return A text to print, without a line break at its end.
- * @throws {UsageError} They cannot be served as they are.
+ * @throws {UsageError} It cannot be served as it is; with all that is wrong, in the file and besides.
  */
-export async function checkServices(
-  services: ReadonlyMap<string, ServerOptions>,
-  settings: CommandSettings,
-  signal?: AbortSignal,
-): Promise<string> {
+export async function check(commandLine: CommandLine, signal: AbortSignal): Promise<string> {
   const problems: string[] = [];
-  const blocks = [describeCommand(settings)];
+  let configuration;
+  try {
+    configuration = await readServices(commandLine);
+  } catch (error) {
+    if (!(error instanceof UsageError && "rest" in error)) throw error;
+    problems.push(...error.problems);
+    configuration = (error as ConfigurationError).rest;
+  }
+  const { services, maxChildren } = configuration;
+  const blocks = [describeCommand(configuration)];
   for (const [name, options] of services) {
-    const found = await findProblems(options, settings, signal);
+    const found = await findProblems(options, configuration, signal);
     problems.push(...found.map((text) => name === "" ? text : `${name}: ${text}`));
     blocks.push(describe(name, options));
   }
-  const limit = childrenProblem([...services.values()].map(resolveSettings), settings.maxChildren);
+  const limit = childrenProblem([...services.values()].map(resolveSettings), maxChildren);
   if (limit !== undefined) problems.push(limit);
+  signal.throwIfAborted();
   if (problems.length > 0) throw new UsageError([...new Set(problems)]);
   return blocks.filter((block) => block !== "").join("\n\n");
 }
@@ -49,7 +56,7 @@ export async function checkServices(
 async function findProblems(
   options: ServerOptions,
   { status }: CommandSettings,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<string[]> {
   const problems = missingPermissions(options, status);
   const settings = resolveSettings(options);
@@ -64,7 +71,7 @@ async function findProblems(
   try {
     await checkChildren(settings, signal);
   } catch (error) {
-    if (!(error instanceof HandlerError)) throw error;
+    if (!(error instanceof HandlerError) || signal.aborted) throw error;
     problems.push(error.message);
   }
   return problems;

@@ -176,8 +176,7 @@ export function isQuiet(level: LogLevel): boolean {
 }
 
 /** What is wrong with `grant` without a module. */
-export const GRANT_WITHOUT_MODULE =
-  "takes a module, which has no rights without it. A program has those of its user";
+export const GRANT_WITHOUT_MODULE = "applies to modules only; a program has the rights of its user";
 
 /** The handler in the words that follow the options, if any; or what is wrong with them. */
 function readHandler(

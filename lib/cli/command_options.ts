@@ -30,7 +30,7 @@ export const COMMAND_OPTIONS = {
     argument: "N",
     default: 0,
     range: [0, 1_000_000],
-    help: "children with a client over all services; 0 is no limit",
+    help: "children over all services, warm ones too; 0 is no limit",
   },
   logLevel: {
     name: "log-level",
@@ -44,7 +44,7 @@ export const COMMAND_OPTIONS = {
     argument: "WORD",
     defaultText: "text or journal",
     words: LOG_FORMATS,
-    help: "form of a log line; journal where stderr is systemd's",
+    help: "log format; by default journal if stderr is the systemd journal, else text",
   },
   status: {
     name: "status",

@@ -24,6 +24,17 @@ export interface Configuration extends CommandSettings {
   readonly services: ReadonlyMap<string, ServerOptions>;
 }
 
+/** A configuration of which some is wrong. */
+export class ConfigurationError extends UsageError {
+  /** What there is nothing wrong with. */
+  readonly rest: Configuration;
+
+  constructor({ problems }: UsageError, rest: Configuration) {
+    super(problems);
+    this.rest = rest;
+  }
+}
+
 /** The largest file that is read, in bytes. */
 const MAX_BYTES = 1024 * 1024;
 
@@ -90,21 +101,27 @@ export function parseConfiguration(
     );
   }
   const services = new Map<string, ServerOptions>();
+  const names = new Set<string>();
   const owned = ownedByStatus(settings);
   for (const property of entries) {
     const { key: name } = property;
     const count = complaints.count;
     if (!SERVICE_NAME.test(name)) {
-      complaints.add(property, ["services", shown(name)], "a name has 1 to 64 of a-z 0-9 . _ -");
+      complaints.add(
+        property,
+        ["services", shown(name)],
+        "a name is 1 to 64 of a-z, 0-9, '.', '_' and '-'",
+      );
     }
-    if (services.has(name)) complaints.add(property, [shown(name)], "there are two of this name");
+    if (names.has(name)) complaints.add(property, [shown(name)], "there are two of this name");
+    names.add(name);
     const { options, object } = readService(property, complaints, {
       defaults,
       isOnly: entries.length === 1,
       quiet: isQuiet(settings.logLevel),
     });
-    services.set(name, options);
     if (complaints.count > count) continue;
+    services.set(name, options);
     for (const address of listenAddresses(options)) {
       const one = { owner: shown(name), address };
       const problem = overlapWith(owned, one);
@@ -113,8 +130,9 @@ export function parseConfiguration(
       owned.push(one);
     }
   }
-  if (complaints.count > 0) throw complaints.error();
-  return { ...settings, services };
+  const configuration = { ...settings, services };
+  if (complaints.count > 0) throw new ConfigurationError(complaints.error(), configuration);
+  return configuration;
 }
 
 /** The text of the file. */

@@ -122,7 +122,7 @@ function readHandler(
   if (module && command) complain(command, "cannot be given with module");
   const granted = properties.get("grant");
   if (granted && !module) complain(granted, GRANT_WITHOUT_MODULE);
-  if (args && !module) complain(args, "requires module; a program's stand in command");
+  if (args && !module) complain(args, "requires module; a program's arguments go in command");
 
   const words = args && readWords(args.value);
   if (args && !words) complain(args, 'takes a list of texts, such as ["-v"]', args.value);

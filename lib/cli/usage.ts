@@ -32,13 +32,14 @@ ${themes.join("\n\n")}
 
 Signals:
   SIGTERM, SIGINT   stop accepting, drain, exit; a second one kills at once
-  SIGHUP            new warm children, for new code; read the TLS files again
+  SIGHUP            read configuration and TLS files again; new warm children
   SIGUSR2, SIGUSR1  log one line of numbers (on SIGUSR1 Deno opens its debugger)
 
 Exit status:
-  0             every connection ended by itself
+  0             every connection ended by itself, or --check found nothing wrong
   1             some were cut, or the server could not start
   2             the command line or the configuration is wrong
+  any other     with --once, that of the handler
   128 + number  of the second signal that ended it
 
 Examples (each after deno run --allow-net --allow-run):

@@ -213,7 +213,7 @@ function explainListenError(error: unknown): string {
     return "the port is in use. Stop the program that listens there, or choose another port";
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return "the system does not allow this port. Choose port 1024 or higher";
+    return "the system does not allow this port. Choose port 1024 or higher, or give the server CAP_NET_BIND_SERVICE or a socket of systemd";
   }
   if (error instanceof Deno.errors.AddrNotAvailable) {
     return "this machine does not have that address. Choose another one";

@@ -375,7 +375,7 @@ const LISTENING = {
     default: [],
     repeatable: true,
     help:
-      "address to listen on: HOST:PORT, :PORT for all IPv4 and IPv6 addresses, unix:PATH, or fd:N for a socket of systemd's",
+      "address to listen on: HOST:PORT, :PORT for all IPv4 and IPv6 addresses, unix:PATH, or fd:N or fd:NAME for a socket passed by systemd",
   },
   hostname: {
     name: "host",
@@ -505,14 +505,14 @@ const ADMISSION = {
     argument: "N[/SECONDS]",
     default: { count: 0, periodMs: 1000 },
     help:
-      "new connections of one source: N at once, and N more every SECONDS, or second; 0 is no limit",
+      "new connections of one source: N at once, then N in SECONDS, or a second, evenly spread; 0 is no limit",
   },
   rate: {
     name: "rate",
     argument: "N[/SECONDS]",
     default: { count: 0, periodMs: 1000 },
     help:
-      "clients of all sources that begin to be served: N at once, and N more every SECONDS, or second; further ones wait; 0 is no limit",
+      "how many clients of all sources together may begin to be served: N at once, then N in SECONDS, or a second, evenly spread; others wait; 0 is no limit",
   },
   exempt: {
     name: "exempt",

@@ -63,7 +63,8 @@ export class Service implements Target {
     const { settings, launch } = this.#prepared = prepared;
     this.#log = log;
     this.#once = once;
-    this.#children = new Children(settings, launch, { log, observer });
+    const warm = once ? Math.min(settings.warm, 1) : settings.warm;
+    this.#children = new Children({ ...settings, warm }, launch, { log, observer });
     this.#sessions = new Sessions(settings, { children: this.#children, log, observer });
     this.#intake = new Intake(intakeOptionsOf(prepared, once), {
       log,

@@ -63,6 +63,8 @@ export class Services {
   #reloading: Promise<void> | undefined;
   #reloadBeganAtMs = Infinity;
   #preparing = new AbortController();
+  /** Whether the last reload was refused. */
+  #hasFailed = false;
 
   private constructor(options: ServicesOptions) {
     this.#options = options;
@@ -101,7 +103,8 @@ export class Services {
     const connections = countOf(active, "connection");
     if (this.#isClosing) return `draining ${connections}`;
     const { length } = this.all;
-    return length === 1 ? connections : `${countOf(length, "service")}, ${connections}`;
+    const what = length === 1 ? connections : `${countOf(length, "service")}, ${connections}`;
+    return this.#hasFailed ? `${what}; the last reload failed` : what;
   }
 
   /** Logs the numbers of each service on one line. */
@@ -149,9 +152,11 @@ export class Services {
     try {
       const old = this.#wanted.services;
       await this.#change(await read(), signal);
+      this.#hasFailed = false;
       log.info("reloaded", differences(old, this.#wanted.services));
     } catch (error) {
       if (signal.aborted) return;
+      this.#hasFailed = true;
       const errors = error instanceof AggregateError ? error.errors : [error];
       for (const error of errors) {
         log.error("cannot reload: nothing has changed", { error: messageOf(error) });

@@ -93,7 +93,7 @@ export function childrenProblem(
 ): string | undefined {
   const least = warmOf(services) + services.length;
   if (maxChildren === 0 || maxChildren >= least) return undefined;
-  return `max-children is ${maxChildren}, and the warm children and one for each service are ${least}: raise max-children, or lower warm`;
+  return `max-children is ${maxChildren}, but ${least} are needed, all warm children and one more for each service: raise max-children, or lower warm`;
 }
 
 /** Whether an option has a value; an empty list is none. */
