@@ -8,6 +8,7 @@ import config from "./deno.json" with { type: "json" };
 import { LineWriter } from "./lib/base/line_writer.ts";
 import { configureLog, flushLog, log, PRIORITIES } from "./lib/base/log.ts";
 import { messageOf } from "./lib/base/message_of.ts";
+import { printable } from "./lib/base/printable.ts";
 import { readVariable } from "./lib/base/variable.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
 import type { Configuration } from "./lib/cli/config_file.ts";
@@ -27,7 +28,7 @@ const STOP_SIGNALS = Deno.build.os === "windows"
 /** How long the exit waits for stdout and stderr to be read, in milliseconds. */
 const EXIT_FLUSH_MS = 1_000;
 
-const format = (line: string) => `${line}\n`;
+const format = (line: string) => `${printable(line)}\n`;
 /** Either may have no reader. Writes are queued, so serving never blocks on them. */
 const stdout = new LineWriter({ sink: Deno.stdout, format });
 const stderr = new LineWriter({ sink: Deno.stderr, format });
@@ -44,7 +45,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (commandLine.check) {
-    stdout.write(await check(commandLine));
+    for (const line of (await check(commandLine)).split("\n")) stdout.write(line);
     return 0;
   }
   const configuration = await readServices(commandLine);
@@ -61,6 +62,7 @@ async function main(args: readonly string[]): Promise<number> {
 
   // Signals may come before anything is served, and must not be the end of it.
   let services: Services | undefined;
+  let isReloadDue = false; // it was asked for during the start
   const notifier = await openNotifier(() => services?.summary ?? "starting");
   const stopping = new AbortController();
   let killedBy: number | undefined;
@@ -76,13 +78,15 @@ async function main(args: readonly string[]): Promise<number> {
       }
     });
   }
+  const reload = (services: Services) => {
+    const reload = () => services.reload(() => readAgain(commandLine, configuration));
+    if (notifier) notifier.reload(reload);
+    else reload();
+  };
   if (Deno.build.os !== "windows") {
     Deno.addSignalListener("SIGHUP", () => {
-      const reload = async () => {
-        await services?.reload(() => readAgain(commandLine, configuration));
-      };
-      if (notifier) notifier.reload(reload);
-      else reload();
+      if (services === undefined) isReloadDue = true;
+      else reload(services);
     });
     // On SIGUSR1 Deno also opens its inspector (since 2.9.2), hence the second signal.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
@@ -115,6 +119,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (status) stdout.write(`spawnd status on ${status.url}`);
   notifier?.ready();
+  if (isReloadDue) reload(services);
   const isClean = await services.finished;
   if (commandLine.once) return killedBy ?? services.lastExit?.code ?? 1;
   return killedBy ?? (isClean ? 0 : 1);

@@ -121,7 +121,7 @@ testTls("bad TLS files fail with one line at start", async () => {
   const damagedKey = await file("damaged.key", keyPem.replace(/\n[^]{20}/, "\n"));
   const encrypted = await certificates.encryptKey();
   const weak = await certificates.unusual("secp256k1");
-  const missing = "No such file or directory (os error 2): readfile '/no/such'";
+  const missing = "there is no file /no/such";
   assertEquals(await complaint("/no/such", key), missing);
   assertEquals(await complaint(cert, "/no/such"), missing);
   assertEquals(await complaint(cert, key, "--client-ca", "/no/such"), missing);

@@ -79,6 +79,19 @@ Deno.test("a service that has left has no part any more, and a new limit lets ot
   assertEquals([left.resumed > 0, left.takeAll()], [true, 20]);
 });
 
+Deno.test("nothing is reserved for a service that is being stopped, and its children count", () => {
+  const budget = new ChildBudget(3);
+  const [stopped, ...others] = Array.from({ length: 4 }, () => new Service(budget));
+  budget.limit = 4;
+  stopped!.take();
+  budget.limit = 3;
+  budget.retire(stopped!);
+  assertEquals(others.map((service) => service.take()), [true, true, false]);
+  stopped!.end();
+  budget.leave(stopped!);
+  assertEquals(others.map((service) => service.take()), [false, false, true]);
+});
+
 Deno.test("whatever is taken and ended, the limit holds and every service can have its part", () => {
   const steps = fc.array(fc.tuple(fc.nat(3), fc.boolean()), { maxLength: 200 });
   fc.assert(fc.property(fc.integer({ min: 4, max: 40 }), steps, (limit, steps) => {

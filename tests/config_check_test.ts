@@ -135,7 +135,7 @@ Deno.test("--check reads the files of TLS", async () => {
   assertEquals(code, 2);
   assertEquals(
     lines[0],
-    "spawnd: a: TLS: No such file or directory (os error 2): readfile 'none.pem'",
+    "spawnd: a: TLS: there is no file none.pem",
   );
 });
 

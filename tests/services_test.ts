@@ -1,11 +1,11 @@
 /** Several services in one process, and their change while it runs. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { ConfiguredSpawnd } from "./_services.ts";
-import { descriptorsOf } from "./_processes.ts";
+import { ConfiguredSpawnd, type ServicesText } from "./_services.ts";
+import { childrenOf, descriptorsOf } from "./_processes.ts";
 import { freePort } from "./_service.ts";
 import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
-import { assertAddsUp } from "./_spawnd.ts";
+import { assertAddsUp, Spawnd } from "./_spawnd.ts";
 import { until, untilSteady, within } from "./_waiting.ts";
 
 const FREE = "127.0.0.1:0";
@@ -218,4 +218,98 @@ Deno.test("max-children holds over all services, and none can take all of it", a
   await server.reload({ flooded, other: CAT }, { "max-children": 12 });
   await until("more of the flood", async () => (await server.status("flooded")).active === 9);
   for (const conn of [...conns, ...others]) conn.close();
+});
+
+Deno.test("an address of a full service can be removed, and its backlog is answered", async () => {
+  const [one, other] = [freePort(), freePort()];
+  const full = { command: ["cat"], "max-connections": 1, queue: 1, refusal: "busy\n" };
+  await using server = await ConfiguredSpawnd.start({
+    full: { ...full, listen: [`127.0.0.1:${one}`, `127.0.0.1:${other}`] },
+    shout: SHOUT,
+  });
+  using served = await Deno.connect({ port: one });
+  await server.spawnd.record({ message: "open" });
+  const answers = Array.from({ length: 6 }, () => ask(other, "hello").then(text));
+  await server.spawnd.record({ message: /^full/ });
+  const { message } = await server.reload({
+    full: { ...full, listen: [`127.0.0.1:${one}`] },
+    shout: SHOUT,
+  });
+  assertEquals(message, "reloaded");
+  await until("refusals", () => server.spawnd.records({ reason: "busy" }).length === 5);
+  served.close();
+  assertEquals((await Promise.all(answers)).sort(), [...Array(5).fill("busy\n"), "hello"]);
+});
+
+Deno.test("a service can be removed and added again at once", async () => {
+  const listen = [`127.0.0.1:${freePort()}`, "unix:cat.sock"];
+  const both = { cat: { ...CAT, listen }, shout: SHOUT };
+  await using server = await ConfiguredSpawnd.start(both);
+  for (let i = 0; i < 5; i++) {
+    assertEquals((await server.reload({ shout: SHOUT })).stopped, "cat");
+    assertEquals((await server.reload(both)).started, "cat");
+    assertEquals(await server.ask("cat", "hello"), "hello");
+  }
+  const opened = () => server.spawnd.records({ message: "open", service: "cat" }).length;
+  await until("their records", () => opened() >= 5);
+  assertEquals(opened(), 5); // no connection of its own to find out who listens
+  assertEquals((await server.status("cat")).accepted, 1);
+});
+
+Deno.test("a reload that is asked for during the start follows it", async () => {
+  const folder = await Deno.makeTempDir();
+  const file = `${folder}/spawnd.jsonc`;
+  const write = (services: ServicesText) => Deno.writeTextFile(file, JSON.stringify({ services }));
+  await Deno.writeTextFile(`${folder}/slow.ts`, 'import "./fifo.ts";');
+  await new Deno.Command("mkfifo", { args: [`${folder}/fifo.ts`] }).output();
+  await write({ slow: { listen: [FREE], module: "slow.ts" } });
+  await using spawnd = Spawnd.configured(file);
+  await until("the check of the module", () => childrenOf(spawnd.pid).length > 0);
+  await write({ cat: CAT });
+  spawnd.kill("SIGHUP");
+  await Deno.writeTextFile(`${folder}/fifo.ts`, "");
+  const { started, stopped } = await spawnd.record({ message: "reloaded" });
+  assertEquals([started, stopped], ["cat", "slow"]);
+  await spawnd.stop();
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a file that is a pipe, or a certificate that is one, is an error at once", async () => {
+  await using server = await ConfiguredSpawnd.start({ cat: CAT, shout: SHOUT });
+  const pipe = `${server.folder}/pipe`;
+  await new Deno.Command("mkfifo", { args: [pipe] }).output();
+  const { error } = await server.reload({ cat: { ...CAT, cert: "pipe", key: "pipe" } });
+  assertMatch(String(error), /pipe is no regular file/);
+  const file = `${server.folder}/spawnd.jsonc`;
+  await Deno.remove(file);
+  await Deno.rename(pipe, file);
+  server.spawnd.kill("SIGHUP");
+  await server.spawnd.record({ error: /spawnd\.jsonc: it is no regular file/ });
+  await Deno.remove(file);
+  assertEquals((await server.reload({ cat: CAT })).message, "reloaded");
+  assertEquals(await server.ask("cat", "hello"), "hello");
+});
+
+Deno.test("warnings of one service leave those of another to be seen", async () => {
+  const denied = { ...CAT, deny: "127.0.0.1" };
+  await using server = await ConfiguredSpawnd.start({ one: denied, other: denied });
+  for (let i = 0; i < 10; i++) await server.ask("one", "");
+  await server.ask("other", "");
+  await server.spawnd.record({ message: "refused", service: "other" });
+  assertEquals(server.spawnd.records({ message: "refused", service: "one" }).length, 5);
+});
+
+Deno.test("control characters in a file reach no terminal", async () => {
+  for (
+    const service of [
+      { listen: ["\x1bcX:79"] },
+      { ...CAT, user: "x\x1bcy" },
+      { ...CAT, cert: "a\nb", key: "k" },
+      { listen: ["unix:no\n\x1b[2J/x"] },
+    ]
+  ) {
+    const error = await ConfiguredSpawnd.start({ a: service }).then(() => "", String);
+    assertMatch(error, /\\u\{1b\}|\\u\{a\}|\\u001b|\\n/);
+    assert(!/[\x1b]/.test(error), error);
+  }
 });

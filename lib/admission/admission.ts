@@ -259,6 +259,7 @@ export class Admission implements Share {
    */
   drain(): void {
     this.#draining = true;
+    this.#budget.retire(this);
     this.#freeCapacity();
   }
 

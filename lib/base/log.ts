@@ -172,9 +172,10 @@ function escaped(format: (record: LogRecord) => string): (record: LogRecord) => 
   };
 }
 
-/** The rate limiter's key: warnings with the same message and reason are of one kind. */
-function kindOf({ rawMessage, properties: { reason } }: LogRecord): string {
-  return reason === undefined ? String(rawMessage) : `${rawMessage} reason=${reason}`;
+/** The rate limiter's key: a service's warnings with the same message and reason are of one kind. */
+function kindOf({ rawMessage, properties: { service, reason } }: LogRecord): string {
+  return String(rawMessage) + (service === undefined ? "" : ` service=${service}`) +
+    (reason === undefined ? "" : ` reason=${reason}`);
 }
 
 /** The facts of an event, each as ` key=value`; values other than plain words are quoted. */

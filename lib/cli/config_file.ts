@@ -6,7 +6,6 @@
  */
 
 import { messageOf } from "../base/message_of.ts";
-import { formatListenAddress } from "../net/listen_address.ts";
 import type { ServerOptions } from "../server/options.ts";
 import { type CommandSettings, DEFAULTS, isQuiet } from "./command_line.ts";
 import { nameOf } from "./command_options.ts";
@@ -145,6 +144,9 @@ async function readText(path: string): Promise<string> {
   const buffer = new Uint8Array(MAX_BYTES + 1);
   let length = 0;
   try {
+    // A pipe could keep the reader waiting for ever.
+    const { isFile, isDirectory } = await Deno.stat(path);
+    if (!isFile) throw new Error(isDirectory ? "it is a folder" : "it is no regular file");
     using file = await Deno.open(path);
     for (let n: number | null = 0; n !== null && length < buffer.length; length += n ?? 0) {
       n = await file.read(buffer.subarray(length));
@@ -164,7 +166,6 @@ async function readText(path: string): Promise<string> {
 /** What the errors of `Deno.open` mean. */
 const REASONS = [
   [Deno.errors.NotFound, "there is no such file"],
-  [Deno.errors.IsADirectory, "it is a folder"],
   [Deno.errors.PermissionDenied, "its permissions do not allow this user to read it"],
   [Deno.errors.NotCapable, "Deno reads it only with --allow-all"], // such as /dev, /proc
 ] as const;

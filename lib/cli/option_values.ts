@@ -161,7 +161,7 @@ export function formatValue({ argument }: Option, value: unknown): string {
       " ",
     );
   }
-  return Array.isArray(value) ? value.join(" ") : String(value);
+  return (Array.isArray(value) ? value : [value]).map((one) => shown(String(one))).join(" ");
 }
 
 /** `a, b or c`. */

@@ -19,6 +19,9 @@ export interface Identity {
   readonly names: readonly string[];
 }
 
+/** The largest file that is read. */
+const MAX_BYTES = 1024 * 1024;
+
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /**
@@ -28,9 +31,9 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
  * message names the file.
  */
 export function readIdentity(certFile: string, keyFile: string): Identity {
-  const cert = Deno.readTextFileSync(certFile);
+  const cert = readFile(certFile);
   const [leaf] = parseCertificates(cert, certFile);
-  const key = Deno.readTextFileSync(keyFile);
+  const key = readFile(keyFile);
   if (!leaf!.checkPrivateKey(parseKey(key, keyFile))) {
     throw new Error(`the key in ${keyFile} does not belong to the certificate in ${certFile}`);
   }
@@ -50,7 +53,20 @@ export function readIdentity(certFile: string, keyFile: string): Identity {
  * @throws The file cannot be read or has something else in it. The message names it.
  */
 export function readAuthorities(file: string): X509Certificate[] {
-  return parseCertificates(Deno.readTextFileSync(file), file);
+  return parseCertificates(readFile(file), file);
+}
+
+/** What a file has in it. A pipe or a device would keep all clients waiting. */
+function readFile(path: string): string {
+  try {
+    const { isFile, size } = Deno.statSync(path);
+    if (!isFile) throw new Error(`${path} is no regular file`);
+    if (size > MAX_BYTES) throw new Error(`${path} is larger than 1 MiB`);
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw new Error(`there is no file ${path}`);
+    throw error;
+  }
 }
 
 function parseCertificates(text: string, file: string): X509Certificate[] {

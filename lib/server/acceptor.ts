@@ -33,6 +33,7 @@ export class Acceptor {
   finished: Promise<void> = Promise.resolve();
   #target: Target | undefined;
   #moved = Promise.withResolvers<void>();
+  #isClosing = false;
 
   constructor(listener: Listener, address: string, key: string) {
     this.listener = listener;
@@ -49,21 +50,32 @@ export class Acceptor {
     if (!isAccepting) this.finished = this.#run();
   }
 
+  /** Accepts what the kernel has completed, even if there is no room for it, and closes. */
+  close(): void {
+    this.#isClosing = true;
+    this.#moved.resolve();
+    this.listener.close();
+  }
+
   async #run(): Promise<void> {
     for (;;) {
       const client = await this.listener.accept();
       if (client === undefined) return;
       // Another acceptor may have taken the last place while this one waited for a client.
-      if (this.#target!.isFull) await this.#room();
+      if (this.#isFull) await this.#room();
       this.#target!.handle(client);
-      if (this.#target!.isFull) await this.#room();
+      if (this.#isFull) await this.#room();
       if (isTurnDue()) await nextTurn();
     }
   }
 
+  get #isFull(): boolean {
+    return !this.#isClosing && this.#target!.isFull;
+  }
+
   /** Waits until the server has room for a client. */
   async #room(): Promise<void> {
-    while (this.#target!.isFull) {
+    while (this.#isFull) {
       await Promise.race([this.#target!.capacity(), this.#moved.promise]);
     }
   }

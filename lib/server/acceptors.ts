@@ -37,8 +37,8 @@ export async function openAcceptors(
     found.set(name, acceptors);
     for (const address of settings.listen) {
       const key = keyOf(address, settings);
-      const isAnyPort = address.endsWith(":0"); // of which a service only has its own
-      const candidates = isAnyPort ? open.get(name) ?? [] : [...free];
+      // A service only has its own of those.
+      const candidates = isAnyPort(address) ? open.get(name) ?? [] : [...free];
       let acceptor = candidates.find((one) => one.key === key && free.has(one));
       if (acceptor === undefined) {
         try {
@@ -73,7 +73,7 @@ function keyOf(address: string, { backlog, reusePort, keepAlive }: Settings): st
 function obstacleIn(acceptors: Acceptors, address: string, advice: string): string | undefined {
   for (const [name, list] of acceptors) {
     for (const { address: open, listener: { addr, name: at } } of list) {
-      if (open === address && !address.endsWith(":0")) {
+      if (open === address && !isAnyPort(address)) {
         return "its backlog, reuse-port and no-keepalive stay while it is open. Restart the server";
       }
       if (!isInTheWay(addr, address)) continue;
@@ -91,6 +91,12 @@ function obstacleAmong(
   for (const [name, addr] of others) {
     if (isInTheWay(addr, address)) return `${name} listens there. Choose another address`;
   }
+}
+
+/** Whether an address takes a free port, each time it is opened another one. */
+function isAnyPort(address: string): boolean {
+  const parsed = parseListenAddress(address)!;
+  return parsed.transport === "tcp" && parsed.port === 0;
 }
 
 function isInTheWay(addr: Deno.Addr, address: string): boolean {

@@ -130,6 +130,11 @@ export class Service implements Target {
     return this.#acceptors;
   }
 
+  /** Those of its acceptors that are about to close. */
+  get closing(): readonly Acceptor[] {
+    return [...this.#closing, ...(this.#isClosing ? this.#acceptors : [])];
+  }
+
   /** How the child of the last connection to end did. */
   get lastExit(): Exit | undefined {
     return this.#sessions.lastExit;
@@ -211,7 +216,7 @@ export class Service implements Target {
     for (const acceptor of acceptors) acceptor.acceptFor(this);
     for (const acceptor of gone) {
       this.#closing.add(acceptor);
-      acceptor.listener.close();
+      acceptor.close();
       acceptor.finished.then(() => this.#closing.delete(acceptor));
     }
   }
@@ -224,7 +229,7 @@ export class Service implements Target {
   shutdown(): Promise<boolean> {
     if (!this.#isClosing) {
       this.#isClosing = true;
-      for (const { listener } of this.#acceptors) listener.close();
+      for (const acceptor of this.#acceptors) acceptor.close();
       this.#intake.drain();
       this.#drain().then(this.#finish.resolve);
     }

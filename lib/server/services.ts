@@ -13,6 +13,7 @@ import { log, logOf } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import { NO_OBSERVER, type Observer } from "../base/observer.ts";
 import type { Exit } from "../child/worker.ts";
+import { overlap, parseListenAddress } from "../net/listen_address.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { differences } from "./differences.ts";
 import { type Acceptors, openAcceptors } from "./acceptors.ts";
@@ -151,7 +152,8 @@ export class Services {
   async #reloadOnce(read: () => Promise<Wanted> | Wanted, signal: AbortSignal): Promise<void> {
     try {
       const old = this.#wanted.services;
-      await this.#change(await read(), signal);
+      const { abortable } = await import("@std/async/abortable");
+      await this.#change(await abortable(Promise.resolve(read()), signal), signal);
       this.#hasFailed = false;
       log.info("reloaded", differences(old, this.#wanted.services));
     } catch (error) {
@@ -199,6 +201,7 @@ export class Services {
     );
     signal?.throwIfAborted();
     const open = new Map([...this.#running].map(([name, { acceptors }]) => [name, acceptors]));
+    await this.#untilClosed(resolved);
     const acceptors = await openAcceptors(resolved, open, this.#options.listeners);
     const added = new Map<string, Service>();
     try {
@@ -219,6 +222,17 @@ export class Services {
     }
     this.#wanted = wanted;
     this.#apply(prepared, acceptors, added);
+  }
+
+  /** Waits for acceptors that an earlier change is closing, where their addresses are wanted again. */
+  async #untilClosed(wanted: ReadonlyMap<string, Settings>): Promise<void> {
+    const addresses = [...wanted.values()].flatMap(({ listen }) => listen).map(parseListenAddress);
+    const isWanted = ({ address }: Acceptor) => {
+      const closing = parseListenAddress(address)!;
+      return addresses.some((wanted) => overlap(closing, wanted!));
+    };
+    const closing = this.all.flatMap(([, service]) => service.closing).filter(isWanted);
+    await Promise.all(closing.map(({ finished }) => finished));
   }
 
   /** Makes a change that has been prepared, in one turn of the event loop. */

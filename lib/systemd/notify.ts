@@ -141,7 +141,8 @@ function readWatchdogMs(): number | undefined {
   const pid = readVariable("WATCHDOG_PID");
   if (pid && Number(pid) !== Deno.pid) return undefined;
   const usec = Number(readVariable("WATCHDOG_USEC"));
-  return usec > 0 ? usec / 1000 : undefined;
+  // More often would be a load, and a longer delay than a timer can have ends at once.
+  return usec > 0 ? Math.min(Math.max(usec / 1000, 20), 2 ** 31 - 1) : undefined;
 }
 
 /**
