@@ -252,3 +252,20 @@ Deno.test("a pool of 0 keeps nothing warm", async () => {
   await clock.advance(60_000);
   assertEquals([pool.warm, workers.length], [0, 0]);
 });
+
+Deno.test("workers that are slow to stop delay further generations of new ones", async () => {
+  const stops: (() => void)[] = [];
+  const { clock, workers, pool } = setUp(2, (worker) => {
+    worker.stop = () => new Promise((resolve) => stops.push(resolve));
+  });
+  pool.start();
+  await clock.advance(1000);
+  for (let i = 0; i < 5; i++) {
+    pool.refresh();
+    await clock.advance(1000);
+  }
+  assertEquals([workers.length, pool.warm, stops.length], [4, 0, 4]);
+  for (const stop of stops.splice(0, 2)) stop();
+  await clock.advance(1000);
+  assertEquals([workers.length, pool.warm], [6, 2]);
+});

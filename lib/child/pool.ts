@@ -135,8 +135,11 @@ export class Pool<W extends Poolable> {
     await Promise.all(this.#retiring);
   }
 
+  /** Whether a worker is missing; those that are slow to stop delay further generations. */
   get #isBelowSize(): boolean {
-    return !this.#cold && this.#idle.length < this.#options.size;
+    const { size } = this.#options;
+    return !this.#cold && this.#idle.length < size &&
+      this.#idle.length + this.#retiring.size < 2 * size;
   }
 
   #scheduleRefill(): void {
@@ -226,6 +229,7 @@ export class Pool<W extends Poolable> {
     const retired = worker.stop(this.#options.killTimeoutMs).then(() => {
       worker.release();
       this.#retiring.delete(retired);
+      this.#scheduleRefill();
     });
     this.#retiring.add(retired);
   }
