@@ -23,11 +23,22 @@ export function settingsOf(
   return { ...resolveSettings(server), statusPort: status?.port };
 }
 
-/** The command of a unit, with the options of the last of these files that has any. */
+/** The command of a unit, with the variables of the last of these files that sets them. */
 export function commandOf(...files: string[]): string[] {
+  return commandsOf("ExecStart", ...files).at(-1)!;
+}
+
+/** The commands that a unit has for this, with the variables of the last file that sets them. */
+export function commandsOf(key: "ExecStart" | "ExecReload", ...files: string[]): string[][] {
   const unit = files.join("\n").replaceAll("\\\n", " ");
-  const [, options] = [...unit.matchAll(/^Environment="SPAWND_OPTIONS=(.*)"$/gm)].at(-1)!;
-  return valuesOf(unit, "ExecStart").at(-1)!.replace("$SPAWND_OPTIONS", options!).split(/ +/);
+  const variables = new Map(
+    [...unit.matchAll(/^Environment="(SPAWND_\w+)=(.*)"$/gm)].map(([, name, value]) =>
+      [name!, value!] as const
+    ),
+  );
+  return valuesOf(unit, key).map((command) =>
+    command.replace(/\$(SPAWND_\w+)/g, (_, name) => variables.get(name)!).split(/ +/)
+  );
 }
 
 /** The options in a command: the words after main.ts. */

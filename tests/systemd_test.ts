@@ -16,34 +16,19 @@ import { ask, receive, send, text } from "./_sockets.ts";
 import { NotifySocket } from "./_notify_socket.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { testWith } from "./_test_with.ts";
-import { until, within } from "./_waiting.ts";
+import {
+  allowedCalls,
+  callsIn,
+  here,
+  install,
+  startAndStop,
+  testUnits,
+  traced,
+  verify,
+} from "./_units.ts";
+import { until } from "./_waiting.ts";
 
 const UNIT_COMMAND = commandOf(UNIT);
-const NOTIFY_SOCKET = "/run/systemd/notify";
-
-/** A folder with these files of deploy/, by where they go, with the paths of this machine. */
-async function install(files: Record<string, string>): ReturnType<typeof makeFolder> {
-  const folder = await makeFolder();
-  for (const [path, name] of Object.entries(files)) {
-    const text = (await read(name)).replaceAll("/usr/local/bin/deno", Deno.execPath())
-      .replaceAll("/opt/spawnd/", ROOT);
-    await Deno.mkdir(`${folder.path}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
-    await Deno.writeTextFile(`${folder.path}/${path}`, text);
-  }
-  return folder;
-}
-
-/** Has systemd verify a unit; returns what it reports. */
-async function verify(unit: string): Promise<string> {
-  const command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit];
-  const { stdout, stderr } = await run(command);
-  return stdout + stderr;
-}
-
-/** Declares a test of what systemd says about units. */
-function testUnits(name: string, fn: () => Promise<void>): void {
-  testWith("systemd-analyze", "procps systemd", name, fn);
-}
 
 testUnits("systemd accepts the unit and rates its exposure as low", async () => {
   await using folder = await install({ "spawnd.service": "spawnd.service" });
@@ -138,7 +123,7 @@ Deno.test("the unit's limits cover everything its options allow", async () => {
 });
 
 Deno.test("the unit lets the server read every variable that it looks for", async () => {
-  const [, allowed] = /--allow-env=(\S+)/.exec(UNIT)!;
+  const [, allowed] = /--allow-env=([\w,]+)/.exec(UNIT)!;
   const sources = ["child/environment", "systemd/journal", "systemd/notify"].map((name) =>
     Deno.readTextFile(`${ROOT}lib/${name}.ts`)
   );
@@ -148,41 +133,6 @@ Deno.test("the unit lets the server read every variable that it looks for", asyn
   names.push("LISTEN_FDNAMES"); // for fd:NAME
   assertEquals([...new Set(names)].sort(), allowed!.split(",").sort());
 });
-
-/** The words of a unit's command with this machine's paths, and its status on a free port. */
-function here(command: readonly string[], manager: NotifySocket): string[] {
-  return command.map((word) =>
-    word.replace("/usr/local/bin/deno", Deno.execPath()).replace("/opt/spawnd/", ROOT)
-      .replace(NOTIFY_SOCKET, manager.path).replace(/^9528$/, "0")
-  );
-}
-
-/** Starts a service, calls `use`, and stops it; it must say that it is ready and that it stops. */
-async function startAndStop(
-  [command, ...args]: readonly string[],
-  manager: NotifySocket,
-  use: () => Promise<void>,
-): Promise<void> {
-  const child = new Deno.Command(command!, {
-    args,
-    env: { NOTIFY_SOCKET: manager.path },
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  let exited = false;
-  const status = child.status.finally(() => exited = true);
-  try {
-    await use();
-    await manager.message("READY");
-    child.kill("SIGTERM");
-    await manager.message("STOPPING");
-    assertEquals((await within("its end", status)).code, 0);
-  } finally {
-    if (!exited) child.kill("SIGKILL");
-    await status;
-  }
-}
 
 testWith(
   "systemd-socket-activate",
@@ -214,62 +164,31 @@ Deno.test("the unit serves what the file of a service says", async () => {
       services: { shout: { host: "127.0.0.1", port, command: ["tr", "a-z", "A-Z"] } },
     }),
   );
-  const command = here(commandOf(UNIT, await read("per_service.conf")), manager)
-    .map((word) => word.replace("/etc/spawnd", folder.path).replace("%i", "shout"));
+  const command = here(commandOf(UNIT, await read("per_service.conf")), manager, folder.path)
+    .map((word) => word.replace("%i", "shout"));
   await startAndStop(command, manager, async () => {
     const answer = await until("it to listen", () => ask(port, "hello").catch(() => null));
     assertEquals(text(answer), "HELLO");
   });
 });
 
-/** Returns a function that expands a name in a filter, if it is a set of systemd's. */
-async function systemCalls(): Promise<(set: string) => string[]> {
-  const { stdout } = await run(["systemd-analyze", "syscall-filter"]);
-  const sets = new Map<string, string[]>();
-  for (const [, set, lines] of stdout.matchAll(/^(@[\w-]+)\n((?: .*\n?)+)/gm)) {
-    sets.set(
-      set!,
-      lines!.split("\n").map((line) => line.trim()).filter((line) => /^[@\w]/.test(line)),
-    );
-  }
-  const expand = (name: string): string[] =>
-    name.startsWith("@") ? sets.get(name)!.flatMap(expand) : [name];
-  return expand;
-}
-
 testWith(
   "strace systemd-analyze",
   "strace systemd",
   "the unit allows every system call of the server and its children",
   async () => {
-    const expand = await systemCalls();
-    const allowed = new Set<string>();
-    for (const filter of valuesOf(UNIT, "SystemCallFilter")) {
-      for (const name of filter.replace(/^~/, "").split(" ").flatMap(expand)) {
-        if (filter.startsWith("~")) allowed.delete(name);
-        else allowed.add(name);
-      }
-    }
-    // Deno's cache uses SQLite, which calls this only as root.
-    if (Deno.uid() === 0) allowed.add("fchown");
-
     await using folder = await makeFolder();
     const trace = `${folder.path}/trace`;
     await using manager = new NotifySocket(`${folder.path}/notify`);
     const command = here(UNIT_COMMAND, manager);
     const env = { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: "100000", JOURNAL_STREAM: "9:1" };
-    await serve(["strace", "-D", "-f", "-q", "-o", trace, ...command], env, async () => {
+    await serve(traced(command, trace), env, async () => {
       await manager.message("READY");
       await manager.message("WATCHDOG");
     });
-    const calls = await until("the trace's end", async () => {
-      const calls = await Deno.readTextFile(trace);
-      return /\+\+\+ exited with 0 \+\+\+\n$/.test(calls) && calls;
-    });
-    const made = new Set([...calls.matchAll(/^\d+ +([a-z]\w*)\(/gm)].map((match) => match[1]!));
+    const { made, families } = await callsIn(trace);
     assert(made.has("execve") && made.has("accept4"));
-    assertEquals([...made.difference(allowed)], []);
-    const families = new Set([...calls.matchAll(/\bsocket\((AF_\w+)/g)].map((match) => match[1]!));
+    assertEquals([...made.difference(await allowedCalls(UNIT))], []);
     const restricted = new Set(valuesOf(UNIT, "RestrictAddressFamilies")[0]!.split(" "));
     assertEquals([...families.difference(restricted)], []);
   },
