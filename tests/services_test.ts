@@ -313,3 +313,70 @@ Deno.test("control characters in a file reach no terminal", async () => {
     assert(!/[\x1b]/.test(error), error);
   }
 });
+
+Deno.test("limits, rules and timeouts of a changed service hold for its next clients", async () => {
+  await using server = await ConfiguredSpawnd.start({ cat: CAT, shout: SHOUT });
+  await server.reload({ cat: { ...CAT, banner: "hi\n", "idle-timeout": 0.2 }, shout: SHOUT });
+  using idle = await Deno.connect({ port: await server.port("cat") });
+  assertEquals(text(await receiveAll(idle)), "hi\n");
+  await server.spawnd.record({ message: "end", reason: "idle-timeout" });
+  await server.reload({ cat: { ...CAT, deny: "127.0.0.1", refusal: "no\n" }, shout: SHOUT });
+  assertEquals(await server.ask("cat", "hello"), "no\n");
+  await server.reload({ cat: { ...CAT, "max-connections": 1, queue: 0 }, shout: SHOUT });
+  using only = await Deno.connect({ port: await server.port("cat") });
+  await send(only, "a");
+  assertEquals(text(await receive(only, 1)), "a");
+  assertEquals(await server.ask("cat", "hello"), "");
+});
+
+Deno.test("a client that a full service leaves in its backlog is served by the next one", async () => {
+  const listen = [`127.0.0.1:${freePort()}`];
+  const port = Number(listen[0]!.split(":")[1]);
+  const full = { listen, command: ["cat"], "max-connections": 1, queue: 1 };
+  await using server = await ConfiguredSpawnd.start({ full, shout: SHOUT });
+  const conns = [await Deno.connect({ port }), await Deno.connect({ port })];
+  const waiting = ask(port, "hello");
+  await server.spawnd.record({ message: /^full/ });
+  // The listener has taken this client from the kernel, and waits for room.
+  await server.reload({ other: { listen, command: SHOUT.command }, shout: SHOUT });
+  assertEquals(text(await ask(port, "hello")), "HELLO");
+  for (const conn of conns) conn.close();
+  assertEquals(text(await waiting).toLowerCase(), "hello");
+});
+
+Deno.test("a reload that fails leaves nothing open of what it has opened", async () => {
+  const port = freePort();
+  await using server = await ConfiguredSpawnd.start({ cat: CAT, shout: SHOUT });
+  const taken = `127.0.0.1:${await server.port("shout")}`;
+  const { error } = await server.reload({
+    cat: CAT,
+    shout: SHOUT,
+    fine: { ...CAT, listen: [`127.0.0.1:${port}`] },
+    wrong: { ...CAT, listen: [taken] },
+  });
+  assertMatch(String(error), /^wrong: Cannot listen on .* the service shout listens on /);
+  assert(
+    await ask(port, "x").then(() => false, () => true),
+    "a service that was not started listens",
+  );
+});
+
+Deno.test("what stays with an open address is named", async () => {
+  const listen = `127.0.0.1:${freePort()}`;
+  await using server = await ConfiguredSpawnd.start({ cat: { ...CAT, listen }, shout: SHOUT });
+  const { error } = await server.reload({ cat: { ...CAT, listen, backlog: 9 }, shout: SHOUT });
+  assertEquals(
+    error,
+    `cat: Cannot listen on ${listen}: its backlog, reuse-port and no-keepalive stay while it is open. Restart the server`,
+  );
+});
+
+Deno.test("a client of a service that has been removed keeps no other service waiting", async () => {
+  const services = { one: CAT, other: CAT, third: CAT };
+  await using server = await ConfiguredSpawnd.start(services, { "max-children": 3 });
+  using staying = await Deno.connect({ port: await server.port("third") });
+  await send(staying, "a");
+  assertEquals(text(await receive(staying, 1)), "a");
+  await server.reload({ one: CAT, other: CAT, renamed: CAT }, { "max-children": 3 });
+  for (const name of ["one", "other", "renamed"]) assertEquals(await server.ask(name, "x"), "x");
+});
