@@ -73,7 +73,7 @@ function keyOf(address: string, { backlog, reusePort, keepAlive }: Settings): st
 function obstacleIn(acceptors: Acceptors, address: string, advice: string): string | undefined {
   for (const [name, list] of acceptors) {
     for (const { address: open, listener: { addr, name: at } } of list) {
-      if (open === address && !isAnyPort(address)) {
+      if (advice === UNTIL_CLOSED && open === address && !isAnyPort(address)) {
         return "its backlog, reuse-port and no-keepalive stay while it is open. Restart the server";
       }
       if (!isInTheWay(addr, address)) continue;
