@@ -28,9 +28,11 @@ export class ConfiguredSpawnd implements AsyncDisposable {
   /** Starts these services and waits until they listen. */
   static async start(
     services: ServicesText,
-    { files = {}, ...top }: {
+    { files = {}, via = [], ...top }: {
       /** What else is in the folder, by name. */
       readonly files?: Readonly<Record<string, string>>;
+      /** A command that becomes the server. */
+      readonly via?: readonly string[];
       readonly [option: string]: unknown;
     } = {},
     ...args: string[]
@@ -41,7 +43,7 @@ export class ConfiguredSpawnd implements AsyncDisposable {
       await Deno.writeTextFile(`${path}/${name}`, content);
     }
     await Deno.writeTextFile(`${path}/spawnd.jsonc`, JSON.stringify({ ...top, services }));
-    const spawnd = stack.use(Spawnd.configured(`${path}/spawnd.jsonc`, ...args));
+    const spawnd = stack.use(Spawnd.configured(`${path}/spawnd.jsonc`, via, ...args));
     const configured = new ConfiguredSpawnd(spawnd, path, stack);
     await spawnd.listening();
     for (const name of Object.keys(services)) await configured.addresses(name);

@@ -97,9 +97,9 @@ export class Spawnd implements AsyncDisposable {
   }
 
   /** Starts the services of a configuration file without waiting until they listen. */
-  static configured(path: string, ...args: string[]): Spawnd {
+  static configured(path: string, via: readonly string[], ...args: string[]): Spawnd {
     const permissions = [...PERMISSIONS, "--allow-read", "--allow-write"];
-    return new Spawnd(permissions, ["--config", path, "--log-format", "json", ...args]);
+    return Spawnd.startingVia(via, { permissions }, "--config", path, ...args);
   }
 
   /** Starts a server through a program that becomes it, such as one that opens its sockets. */
