@@ -41,7 +41,7 @@ interface AcceptingSocket {
   readonly addr: Deno.Addr;
   accept(): Promise<AcceptedConn>;
   /** Leaves the backlog to others; what was taken from it is still accepted. */
-  stop?(): void;
+  stop?(mayReopen: boolean): void;
   close(): void;
 }
 
@@ -159,9 +159,11 @@ export class Listener {
    * The backlog is known to be empty only right after a client was accepted, because only then has
    * the kernel just been asked. If clients connect often, the next one comes soon. If they connect
    * rarely, any moment will do, so a timer closes the socket after {@linkcode CLOSE_TIMEOUT_MS}.
+   *
+   * @param options Whether the process may listen on an inherited socket again.
    */
-  close(): void {
-    if (this.#socket?.stop) return this.#socket.stop();
+  close({ mayReopen = false }: { readonly mayReopen?: boolean } = {}): void {
+    if (this.#socket?.stop) return this.#socket.stop(mayReopen);
     if (this.#closeTimer !== undefined) return;
     this.#closeByMs = performance.now() + MAX_CLOSE_MS;
     this.#waitForClient();

@@ -50,11 +50,15 @@ export class Acceptor {
     if (!isAccepting) this.finished = this.#run();
   }
 
-  /** Accepts what the kernel has completed, even if there is no room for it, and closes. */
-  close(): void {
+  /**
+   * Accepts what the kernel has completed, even if there is no room for it, and closes.
+   *
+   * @param options As those of {@linkcode Listener.close}.
+   */
+  close(options?: Parameters<Listener["close"]>[0]): void {
     this.#isClosing = true;
     this.#moved.resolve();
-    this.listener.close();
+    this.listener.close(options);
   }
 
   async #run(): Promise<void> {

@@ -216,7 +216,7 @@ export class Service implements Target {
     for (const acceptor of acceptors) acceptor.acceptFor(this);
     for (const acceptor of gone) {
       this.#closing.add(acceptor);
-      acceptor.close();
+      acceptor.close({ mayReopen: true });
       acceptor.finished.then(() => this.#closing.delete(acceptor));
     }
   }
