@@ -66,33 +66,38 @@ testActivated("a name that no socket has, or may not be looked up, is reported",
   }
 });
 
-testInherited("a descriptor that is no listening socket is reported", async () => {
-  for (const kind of ["udp", "file", "datagram", "connected", undefined]) {
-    await using spawnd = startingWith(kind ? [kind] : [], "--listen", "fd:3", "--", "cat");
-    assertEquals((await spawnd.ended()).code, 1);
-    assertEquals(spawnd.lines, [
-      "spawnd: Cannot listen on fd:3: the descriptor is no listening TCP or Unix socket. " +
-      "Start the server by systemd's socket activation, or whatever else passes one",
-    ]);
-  }
-});
-
 testInherited(
-  "a socket is adopted once, and not as stdin",
+  "a descriptor that is no listening socket, or was not passed, is reported",
   async () => {
-    const reasons = [
-      [
-        ["fd:3", "fd:3"],
-        "Cannot listen on fd:3: the descriptor is in use already, or was until a reload. " +
-        "Give every address once; to listen there again takes a restart",
-      ],
-      [["fd:0"], "Cannot listen on fd:0: 0, 1 and 2 are stdin, stdout and stderr"],
-    ] as const;
-    for (const [addresses, reason] of reasons) {
-      const listen = addresses.flatMap((address) => ["--listen", address]);
-      await using spawnd = startingWith(["127.0.0.1:0"], ...listen, "--", "cat");
+    for (const kind of ["udp", "file", "datagram", "connected", undefined]) {
+      await using spawnd = startingWith(kind ? [kind] : [], "--listen", "fd:3", "--", "cat");
       assertEquals((await spawnd.ended()).code, 1);
-      assertEquals(spawnd.lines, [`spawnd: ${reason}`]);
+      assertEquals(spawnd.lines, [
+        "spawnd: Cannot listen on fd:3: no listening TCP or Unix socket with this number was passed " +
+        "to the server. Start it by systemd's socket activation, or whatever else passes sockets as " +
+        "3, 4 and so on",
+      ]);
     }
   },
 );
+
+testActivated("a socket is listened on once, by its number or its name", async () => {
+  const port = freePort();
+  const sockets = ["-l", `127.0.0.1:${port}`, "--fdname=a"];
+  const listen = ["--listen", "fd:3", "--listen", "fd:a"];
+  await using spawnd = activated(sockets, [...PERMISSIONS, NAMES], ...listen, "--", "cat");
+  using _ = await connect({ port });
+  assertEquals((await spawnd.ended()).code, 1);
+  assertEquals(
+    spawnd.lines.at(-1),
+    "spawnd: Cannot listen on fd:3: the descriptor is in use already. Give every address once",
+  );
+});
+
+testInherited("stdin, stdout and stderr are not listened on", async () => {
+  await using spawnd = startingWith(["127.0.0.1:0"], "--listen", "fd:0", "--", "cat");
+  assertEquals((await spawnd.ended()).code, 1);
+  assertEquals(spawnd.lines, [
+    "spawnd: Cannot listen on fd:0: 0, 1 and 2 are stdin, stdout and stderr",
+  ]);
+});

@@ -6,7 +6,6 @@ import { freePort, makeFolder } from "./_service.ts";
 import { ask, receiveAll, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { testWith } from "./_test_with.ts";
-import { until } from "./_waiting.ts";
 
 /** A child that answers with those of its descriptors that are sockets. */
 const SOCKETS = ["sh", "-c", "ls -l /proc/$$/fd | grep socket: || echo none"];
@@ -62,44 +61,6 @@ testInherited("the check of a handler does not get the socket either", async () 
   assert(descriptors.includes("pipe:"));
   assert(!descriptors.includes("socket:"), descriptors);
 });
-
-testInherited(
-  "a reload can listen on another inherited socket, and no child ever gets it",
-  async () => {
-    await using folder = await makeFolder();
-    const [config, first, second] = ["json", "1", "2"].map((name) => `${folder.path}/${name}`);
-    const write = (listen: string[]) =>
-      Deno.writeTextFile(
-        config!,
-        JSON.stringify({ services: { a: { listen, command: SOCKETS } } }),
-      );
-    await write(["fd:3"]);
-    const permissions = ["--allow-net", "--allow-run", "--allow-read"];
-    await using spawnd = Spawnd.startingVia(
-      opening(first!, second!),
-      { permissions },
-      ...["--config", config!],
-    );
-    await spawnd.listening();
-    assertEquals(text(await askAt({ transport: "unix", path: first! }, "")), "none\n");
-    const reload = async (listen: string[], message: string) => {
-      await write(listen);
-      const count = spawnd.records({ message }).length;
-      spawnd.kill("SIGHUP");
-      return await until(message, () => spawnd.records({ message })[count]);
-    };
-    await reload(["fd:3", "fd:4"], "reloaded");
-    assertEquals(text(await askAt({ transport: "unix", path: second! }, "")), "none\n");
-    await reload(["fd:3"], "reloaded");
-    const { error } = await reload(["fd:3", "fd:4"], "cannot reload: nothing has changed");
-    assertEquals(
-      error,
-      "Cannot listen on fd:4: the descriptor is in use already, or was until a reload. " +
-        "Give every address once; to listen there again takes a restart",
-    );
-    assertEquals(text(await askAt({ transport: "unix", path: first! }, "")), "none\n");
-  },
-);
 
 testWith(
   "systemd-socket-activate",

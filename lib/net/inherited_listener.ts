@@ -15,14 +15,15 @@
 
 import type { Server } from "node:net";
 import { InheritedTcpConn, type TcpHandle } from "./inherited_tcp_conn.ts";
-import { listenOn } from "./inherited_sockets.ts";
+import { type CopyingHandle, type InheritedSocket, takeSocket } from "./inherited_sockets.ts";
 import { InheritedUnixConn } from "./inherited_unix_conn.ts";
+import { ListenError } from "./listen_error.ts";
 
 /** An accepted client. */
 export type InheritedConn = InheritedTcpConn | InheritedUnixConn;
 
 /** What `node:net` listens by (seen on Deno 2.9.6). */
-interface ListeningHandle {
+interface ListeningHandle extends CopyingHandle {
   constructor: new (type: 0) => TcpHandle;
   onconnection: (status: number) => void;
   onread: () => void;
@@ -38,42 +39,44 @@ interface ListeningHandle {
  */
 const RETRY_MS = 1_000;
 
+const IN_USE = "the descriptor is in use already. Give every address once";
+
 /** A listening socket that somebody else has opened, and may keep open. */
 export class InheritedListener {
-  /** The address; without a path over a Unix socket, which does not tell it. */
-  readonly addr: Deno.NetAddr | Deno.UnixAddr;
-  readonly #server: Server;
-  readonly #handle: ListeningHandle;
+  readonly #socket: InheritedSocket;
   readonly #keepAlive: boolean;
+  /** Set from the first accept on: until then its clients stay in the backlog. */
+  #server: Server | undefined;
+  #handle: ListeningHandle | undefined;
   /** The accept that waits for a client. */
   #waiting: PromiseWithResolvers<InheritedConn> | undefined;
   /** Clients that were left when it closed. */
   readonly #rest: TcpHandle[] = [];
   #isClosed = false;
 
-  private constructor(server: Server, handle: ListeningHandle, keepAlive: boolean) {
-    const address = server.address();
-    this.addr = address !== null && typeof address === "object"
-      ? { transport: "tcp", hostname: address.address, port: address.port }
-      : { transport: "unix", path: "" };
-    this.#server = server;
-    this.#handle = handle;
+  private constructor(socket: InheritedSocket, keepAlive: boolean) {
+    this.#socket = socket;
     this.#keepAlive = keepAlive;
-    handle.onconnection = () => this.#give();
-    handle.onread = () => {}; // for #look()
+    socket.isInUse = true;
   }
 
   /**
-   * Listens on the socket of a descriptor.
+   * Opens the socket of a descriptor.
    *
-   * @throws {ListenError} As {@linkcode listenOn} does.
+   * @throws {ListenError} It is in use, or as {@linkcode takeSocket} does.
    */
   static async open(
     fd: number | string,
     { keepAlive }: { keepAlive: boolean },
   ): Promise<InheritedListener> {
-    const [server, handle] = await listenOn<ListeningHandle>(fd);
-    return new InheritedListener(server, handle, keepAlive);
+    const socket = await takeSocket(fd);
+    if (socket.isInUse) throw new ListenError(`fd:${fd}`, IN_USE);
+    return new InheritedListener(socket, keepAlive);
+  }
+
+  /** The address; without a path over a Unix socket. */
+  get addr(): Deno.NetAddr | Deno.UnixAddr {
+    return this.#socket.addr;
   }
 
   /**
@@ -99,23 +102,38 @@ export class InheritedListener {
   /**
    * Stops listening immediately. Who is in the kernel's backlog waits for whoever else has the
    * socket; what was taken from there can still be accepted.
+   *
+   * @param mayReopen Whether the process may listen on the socket again.
    */
-  stop(): void {
+  stop(mayReopen: boolean): void {
     if (this.#isClosed) return;
     for (let client; (client = this.#take()) !== undefined;) this.#rest.push(client);
     this.#isClosed = true;
-    this.#server.close();
+    if (mayReopen) {
+      if (this.#handle) this.#socket.keep(this.#handle);
+      this.#socket.isInUse = false;
+    }
+    this.#server?.close();
     this.#waiting?.reject(new Deno.errors.BadResource("Listener has been closed"));
   }
 
-  /** Stops listening, and closes what was not accepted. */
+  /** Stops listening, and closes what was not accepted. The process may listen there again. */
   close(): void {
-    this.stop();
+    this.stop(true);
     for (const client of this.#rest.splice(0)) client.close();
+  }
+
+  #listen(): ListeningHandle {
+    const [server, handle] = this.#socket.listen<ListeningHandle>();
+    handle.onconnection = () => this.#give();
+    handle.onread = () => {}; // for #look()
+    this.#server = server;
+    return handle;
   }
 
   /** Makes the handle look for clients: it may have missed some while it had others. */
   #look(): void {
+    this.#handle ??= this.#listen();
     this.#handle.readStop();
     this.#handle.readStart();
   }
@@ -136,6 +154,7 @@ export class InheritedListener {
 
   #take(): TcpHandle | undefined {
     if (this.#isClosed) return this.#rest.shift();
+    if (!this.#handle) return undefined;
     const client = new this.#handle.constructor(0);
     if (this.#handle.accept(client) === 0) return client;
     client.close();

@@ -1,12 +1,16 @@
 /**
- * The listening sockets that the process was started with. They are taken before its first child
- * starts, so that no child gets one: a program could accept clients from it, and a module adopt it
- * without a permission.
+ * The listening sockets that the process was started with. All are taken as soon as one of them is
+ * to be listened on, so that no child that starts from then on gets one: a program could accept
+ * clients from it, and a module adopt it without a permission.
  *
  * An inherited descriptor stays open in every program that this process starts, and Deno cannot
  * change that. But the handle of `node:net` gives a copy that does not (FD_CLOEXEC, seen on 2.9.6),
  * and closes the original immediately. From then on its number may be that of anything else, so it is
  * never used again.
+ *
+ * Nor is any other number that was not inherited: `node:net` closes a socket that it cannot listen
+ * on, and Deno depends on its own ones. Those follow the first descriptor that it opens for itself,
+ * which is an epoll instance, and that `node:net` refuses by its kind and leaves alone (2.9.6).
  *
  * @module
  */
@@ -17,73 +21,96 @@ import { hasCore } from "./inherited_tcp_conn.ts";
 import { ListenError } from "./listen_error.ts";
 import { messageOf } from "../base/message_of.ts";
 
-/** The copies by the original descriptors; `undefined` once one has been listened on. */
-const copies = new Map<number, number | undefined>();
+/** What `node:net` listens by, as far as it gives copies (seen on Deno 2.9.6). */
+export interface CopyingHandle {
+  /** A copy of its descriptor, or -1 if none is left. */
+  fdForIpc(): number;
+}
+
+/** A listening socket that the process was started with. */
+export class InheritedSocket {
+  /** The address; without a path over a Unix socket, which does not tell it. */
+  readonly addr: Deno.NetAddr | Deno.UnixAddr;
+  /** Whether a listener has it. */
+  isInUse = false;
+  /** The descriptor that keeps it open while it is not listened on; -1 if none was left. */
+  #copy: number;
+
+  constructor(server: Server, copy: number) {
+    const address = server.address();
+    this.addr = address !== null && typeof address === "object"
+      ? { transport: "tcp", hostname: address.address, port: address.port }
+      : { transport: "unix", path: "" };
+    this.#copy = copy;
+  }
+
+  /** Whether it is still open. */
+  get isOpen(): boolean {
+    return this.#copy >= 0;
+  }
+
+  /** Listens on it; closing the server closes it, unless it is kept first. */
+  listen<H extends CopyingHandle>(): [server: Server, handle: H] {
+    const [server, handle] = listen<H>(this.#copy);
+    return [server, handle!];
+  }
+
+  /** Keeps what is listened on open, so that it can be listened on again. */
+  keep(handle: CopyingHandle): void {
+    this.#copy = handle.fdForIpc();
+  }
+}
+
+/** By the descriptors that they were passed as. */
+const sockets = new Map<number, InheritedSocket>();
 let takingAll: Promise<void> | undefined;
 
 /**
- * Takes the socket of a descriptor. The first call takes, whether they will be used or not, all that
+ * The socket of a descriptor. The first call takes, whether they will be used or not, all that
  * systemd passes: those in a row from {@linkcode FIRST_FD}.
  *
- * @throws {ListenError} It is not a socket to listen on.
+ * @throws {ListenError} It is none of these.
  */
-export async function takeSocket(fd: number | string): Promise<void> {
+export async function takeSocket(fd: number | string): Promise<InheritedSocket> {
   try {
     if (typeof fd === "string") throw new Error("the name has not been looked up");
     if (fd < FIRST_FD) throw new Error("0, 1 and 2 are stdin, stdout and stderr");
     await (takingAll ??= takeAll());
-    if (!copies.has(fd)) await take(fd);
+    const socket = sockets.get(fd);
+    if (socket === undefined) throw new Error(NOT_PASSED);
+    if (!socket.isOpen) throw new Error(NO_DESCRIPTOR);
+    return socket;
   } catch (error) {
-    throw new ListenError(`fd:${fd}`, isNoListener(error) ? NO_LISTENER : messageOf(error));
+    throw new ListenError(`fd:${fd}`, messageOf(error));
   }
 }
 
-/**
- * Takes the socket of a descriptor, if that has not been done, and listens on it.
- *
- * @throws {ListenError} It is not a socket to listen on, or has been listened on before.
- */
-export async function listenOn<H extends object>(
-  fd: number | string,
-): Promise<[server: Server, handle: H]> {
-  await takeSocket(fd);
-  const copy = copies.get(Number(fd));
-  if (copy === undefined) throw new ListenError(`fd:${fd}`, USED);
-  copies.set(Number(fd), undefined);
-  return await listen(copy);
-}
-
-const NO_LISTENER = "the descriptor is no listening TCP or Unix socket. " +
-  "Start the server by systemd's socket activation, or whatever else passes one";
-const USED = "the descriptor is in use already, or was until a reload. " +
-  "Give every address once; to listen there again takes a restart";
+const NOT_PASSED = "no listening TCP or Unix socket with this number was passed to the server. " +
+  "Start it by systemd's socket activation, or whatever else passes sockets as 3, 4 and so on";
+const NO_DESCRIPTOR = "no descriptor was left for it. Raise the limit (ulimit -n), and restart";
 
 async function takeAll(): Promise<void> {
-  try {
-    for (let fd = FIRST_FD;; fd++) await take(fd);
-  } catch (error) {
-    if (!isNoListener(error)) throw error;
-  }
+  for (let fd = FIRST_FD; await take(fd); fd++);
 }
 
-async function take(fd: number): Promise<void> {
-  const [server, handle] = await listen<{ fdForIpc(): number }>(fd);
+/** Takes a socket; resolves to `false` if there is none to listen on. */
+async function take(fd: number): Promise<boolean> {
+  const [server, handle] = listen<CopyingHandle>(fd);
+  if (handle === null) {
+    const error = await new Promise<{ code?: string }>((resolve) => server.once("error", resolve));
+    if (["EINVAL", "ENOTSOCK"].includes(error.code!)) return false;
+    throw error;
+  }
   const isUsable = ["fdForIpc", "accept", "readStart"].every((name) => name in handle) && hasCore();
-  const copy = isUsable ? handle.fdForIpc() : -1;
+  if (isUsable) sockets.set(fd, new InheritedSocket(server, handle.fdForIpc()));
   server.close(); // in the same turn of the event loop, so that no client has been accepted
   if (!isUsable) throw new Error(`Deno ${Deno.version.deno} has not what it takes. Use Deno 2.9`);
-  if (copy < 0) throw new Error("no descriptor is left for it. Raise the limit (ulimit -n)");
-  copies.set(fd, copy);
+  return true;
 }
 
-async function listen<H extends object>(fd: number): Promise<[Server, H]> {
+/** Listens on a descriptor; without a handle the server will emit an error. */
+function listen<H extends object>(fd: number): [Server, H | null] {
   const server = createServer();
   server.listen({ fd });
-  const { _handle: handle } = server as unknown as { _handle: H | null };
-  if (handle === null) throw await new Promise((resolve) => server.once("error", resolve));
-  return [server, handle];
-}
-
-function isNoListener(error: unknown): boolean {
-  return ["EINVAL", "ENOTSOCK"].includes((error as { code?: string }).code!);
+  return [server, (server as unknown as { _handle: H | null })._handle];
 }
