@@ -8,7 +8,7 @@ import config from "./deno.json" with { type: "json" };
 import { LineWriter } from "./lib/base/line_writer.ts";
 import { configureLog, flushLog, log, PRIORITIES } from "./lib/base/log.ts";
 import { messageOf } from "./lib/base/message_of.ts";
-import { printable } from "./lib/base/printable.ts";
+import { printable } from "./lib/base/quote.ts";
 import { readVariable } from "./lib/base/variable.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
 import type { Configuration } from "./lib/cli/config_file.ts";
@@ -17,7 +17,6 @@ import { ListenError } from "./lib/net/listener.ts";
 import { ServicesError } from "./lib/server/services_error.ts";
 import { Services } from "./lib/server/services.ts";
 import type { StatusListener } from "./lib/status/listener.ts";
-import { isJournal } from "./lib/systemd/journal.ts";
 import type { Notifier } from "./lib/systemd/notify.ts";
 
 /** Signals that end the server, with their numbers (signal(7)). */
@@ -145,6 +144,14 @@ async function startStatus({ status }: Configuration): Promise<StatusListener | 
   if (status === undefined) return undefined;
   const { StatusListener } = await import("./lib/status/listener.ts");
   return await orStartError(() => StatusListener.listen(status));
+}
+
+/** Whether stderr is the journal; what finds out is loaded only where there may be one. */
+async function isJournal(): Promise<boolean> {
+  const stream = readVariable("JOURNAL_STREAM");
+  if (!stream) return false;
+  const { isJournal } = await import("./lib/systemd/journal.ts");
+  return isJournal(stream);
 }
 
 /** Opens the way to the service manager; its module is loaded only where there is one. */

@@ -19,10 +19,25 @@
  * ```
  */
 export function quote(text: string): string {
-  const quoted = JSON.stringify(text);
+  return printable(JSON.stringify(text));
+}
+
+/**
+ * The same text on one line: control and format characters, which could forge a line or send escape
+ * sequences to a terminal, become JavaScript escapes.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { printable } from "./quote.ts";
+ *
+ * assertEquals(printable("no user \x1b[2Jbob\n"), "no user \\u{1b}[2Jbob\\u{a}");
+ * ```
+ */
+export function printable(text: string): string {
   // The common case. The Unicode classes below are slow to compile at their first use.
-  if (/^[ -~]*$/.test(quoted)) return quoted;
-  return quoted.replace(
+  if (/^[ -~]*$/.test(text)) return text;
+  return text.replace(
     /[\p{C}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
   );

@@ -13,7 +13,6 @@ import { formatSocketAddress, type SocketAddress } from "./address.ts";
 import { type AcceptedConn, Connection } from "./connection.ts";
 import { formatListenAddress, type ListenAddress } from "./listen_address.ts";
 import { ListenError } from "./listen_error.ts";
-import { UnixListener } from "./unix_listener.ts";
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
@@ -91,8 +90,10 @@ export class Listener {
     switch (address.transport) {
       case "tcp":
         return Listener.tcp({ ...options, ...address });
-      case "unix":
+      case "unix": {
+        const { UnixListener } = await import("./unix_listener.ts");
         return new Listener(await UnixListener.open(address.path), keepAlive, name);
+      }
       case "fd": {
         const { InheritedListener } = await import("./inherited_listener.ts");
         const socket = await InheritedListener.open(address.fd, { keepAlive });

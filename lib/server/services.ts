@@ -15,7 +15,6 @@ import { NO_OBSERVER, type Observer } from "../base/observer.ts";
 import type { Exit } from "../child/worker.ts";
 import { overlap, parseListenAddress } from "../net/listen_address.ts";
 import type { Acceptor } from "./acceptor.ts";
-import { differences } from "./differences.ts";
 import { type Acceptors, openAcceptors } from "./acceptors.ts";
 import { prepare, type Prepared, withDescriptors } from "./preparation.ts";
 import { Service, type ServiceContext } from "./service.ts";
@@ -155,6 +154,7 @@ export class Services {
       const { abortable } = await import("@std/async/abortable");
       await this.#change(await abortable(Promise.resolve(read()), signal), signal);
       this.#hasFailed = false;
+      const { differences } = await import("./differences.ts");
       log.info("reloaded", differences(old, this.#wanted.services));
     } catch (error) {
       if (signal.aborted) return;

@@ -4,18 +4,14 @@
  * @module
  */
 
-import { readVariable } from "../base/variable.ts";
+import { fstatSync } from "node:fs";
 
 /**
- * Whether stderr is connected to the journal. `false` where Deno does not let the environment be
- * read. Loads a module only where there is a journal at all.
+ * Whether stderr is the stream that JOURNAL_STREAM names. The variable is inherited, by processes
+ * whose stderr goes elsewhere too.
  */
-export async function isJournal(): Promise<boolean> {
-  const stream = readVariable("JOURNAL_STREAM");
-  if (!stream) return false;
-  // The variable is inherited, by processes whose stderr goes elsewhere too. Unlike Deno.stat, this
-  // takes no permission (Deno 2.9.6).
-  const { fstatSync } = await import("node:fs");
+export function isJournal(stream: string): boolean {
+  // Unlike Deno.stat, this takes no permission (Deno 2.9.6).
   const { dev, ino } = fstatSync(2, { bigint: true });
   return stream === `${dev}:${ino}`;
 }
