@@ -16,7 +16,10 @@ Deno.test("a server can be had in one statement and is gone after its block", as
       warm: 2,
     });
     assertEquals(text(await ask(server.addr.port, "hello")), "hello");
-    await until("two warm children", () => server.status().warm === 2);
+    await until("two warm children, and the end of the connection", () => {
+      const { warm, served } = server.status();
+      return warm === 2 && served === 1;
+    });
     children = childrenOf(Deno.pid);
     assert(children.length >= 2);
     const { refused, ended, exits, killed, limits, ...numbers } = server.status();
