@@ -18,6 +18,7 @@ import { HandlerError } from "./handler.ts";
 import { checkHandler } from "./handler_check.ts";
 import { type Launch, type LaunchOptions, prepareLaunch } from "./launch.ts";
 import { Pool } from "./pool.ts";
+import type { SpawnPace } from "./spawn_pace.ts";
 import { StartGate } from "./start_gate.ts";
 import type { StopSignal } from "./stop_ladder.ts";
 import { Worker } from "./worker.ts";
@@ -36,6 +37,8 @@ export interface ChildrenOptions extends LaunchOptions {
 export interface ChildrenContext {
   readonly log: Logger;
   readonly observer: Observer;
+  /** The pace at which all services spawn. */
+  readonly pace: SpawnPace;
 }
 
 /** A child for a client, and whether it was started before its client came. */
@@ -89,7 +92,7 @@ export class Children {
   #advice: GrantAdvice;
   #failedAtMs = -Infinity;
   #recheckedAtMs = -Infinity;
-  readonly #gate = new StartGate();
+  readonly #gate: StartGate;
   readonly #pool: Pool<Worker>;
 
   /** @param launch How they are started, as {@linkcode checkChildren} has found it. */
@@ -99,6 +102,7 @@ export class Children {
     this.#launch = launch;
     this.#context = context;
     this.#advice = new GrantAdvice(context.log);
+    this.#gate = new StartGate({ pace: context.pace });
     this.killed = { [stopSignal]: 0, SIGKILL: 0 };
     this.#pool = new Pool({
       size,
@@ -141,6 +145,7 @@ export class Children {
    * @throws What the start of a new one throws; the promise rejects with it.
    */
   take(client: ClientFacts, signal: AbortSignal): Taken | Promise<Taken> {
+    this.#context.pace.noteClient(this);
     const worker = this.#pool.take();
     if (worker !== undefined) return { worker, warm: true };
     const cold = (worker: Worker) => ({ worker, warm: false });

@@ -24,6 +24,7 @@
  */
 
 import { CLOCK, type Clock } from "../base/clock.ts";
+import { SpawnPace } from "./spawn_pace.ts";
 
 /** What is started. */
 export interface Startable {
@@ -41,6 +42,12 @@ export interface StartGateOptions {
   readonly processors?: number;
   /** @default {CLOCK} */
   readonly clock?: Clock;
+  /**
+   * What the gates of several services share.
+   *
+   * @default {new SpawnPace()}
+   */
+  readonly pace?: SpawnPace;
 }
 
 /** One uses the processor while the other waits: for the disk, or for the server to notice it. */
@@ -71,7 +78,8 @@ export class StartGate {
   #spawnMs = 0;
 
   constructor(options: StartGateOptions = {}) {
-    this.#options = { processors: navigator.hardwareConcurrency, clock: CLOCK, ...options };
+    const { hardwareConcurrency: processors } = navigator;
+    this.#options = { processors, clock: CLOCK, pace: new SpawnPace(), ...options };
   }
 
   /** Whether a start that no client waits for may begin. */
@@ -98,7 +106,8 @@ export class StartGate {
    * @throws What `spawn` throws.
    */
   start<W extends Startable>(spawn: () => W, signal: AbortSignal): W | Promise<W> {
-    if (this.#waiting.size === 0 && this.#hasPlace) return this.startNow(spawn);
+    const { pace } = this.#options;
+    if (this.#waiting.size === 0 && this.#hasPlace && pace.isDue) return this.startNow(spawn);
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.delete(begin);
@@ -114,6 +123,7 @@ export class StartGate {
       };
       signal.addEventListener("abort", leave);
       this.#waiting.add(begin);
+      this.#startNext();
     });
   }
 
@@ -124,10 +134,11 @@ export class StartGate {
    * @throws What `spawn` throws.
    */
   startNow<W extends Startable>(spawn: () => W, isWarm = false): W {
-    const { clock } = this.#options;
+    const { clock, pace } = this.#options;
     const beganAtMs = clock.now();
     const worker = spawn();
     const spawnMs = clock.now() - beganAtMs;
+    pace.spawned(spawnMs);
     this.#leastSpawnMs = Math.min(this.#leastSpawnMs * FORGETTING, spawnMs);
     this.#spawnMs += (spawnMs - this.#spawnMs) / 4;
 
@@ -152,11 +163,22 @@ export class StartGate {
     return worker;
   }
 
-  #startNext(): void {
+  /** Starts those that wait, as far as there is a place for them, at the pace of all services. */
+  readonly #startNext = (): void => {
     for (const begin of this.#waiting) {
       if (!this.#hasPlace) return;
+      if (!this.#options.pace.isDue) return this.#options.pace.request(this.#takeTurn);
       this.#waiting.delete(begin);
       begin();
     }
-  }
+  };
+
+  /** Starts the one that has waited longest, and asks for another turn. */
+  readonly #takeTurn = (): void => {
+    const [begin] = this.#waiting;
+    if (begin === undefined || !this.#hasPlace) return;
+    this.#waiting.delete(begin);
+    begin();
+    this.#startNext();
+  };
 }

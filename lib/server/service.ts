@@ -19,6 +19,7 @@ import type { Logger } from "../base/log.ts";
 import type { Observer } from "../base/observer.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { Children } from "../child/children.ts";
+import type { SpawnPace } from "../child/spawn_pace.ts";
 import type { Exit } from "../child/worker.ts";
 import type { Connection } from "../net/connection.ts";
 import type { Acceptor, Target } from "./acceptor.ts";
@@ -32,6 +33,8 @@ export interface ServiceContext {
   readonly observer: Observer;
   /** The children that all services may have together. */
   readonly budget: ChildBudget;
+  /** The pace at which all services spawn. */
+  readonly pace: SpawnPace;
   /** Whether it serves one client only, and then shuts down. */
   readonly once: boolean;
 }
@@ -59,12 +62,13 @@ export class Service implements Target {
   #cancelled = 0;
 
   /** Accepts nothing until it is started. */
-  constructor(prepared: Prepared, { log, observer, budget, once }: ServiceContext) {
+  constructor(prepared: Prepared, context: ServiceContext) {
+    const { log, observer, budget, pace, once } = context;
     const { settings, launch } = this.#prepared = prepared;
     this.#log = log;
     this.#once = once;
     const warm = once ? Math.min(settings.warm, 1) : settings.warm;
-    this.#children = new Children({ ...settings, warm }, launch, { log, observer });
+    this.#children = new Children({ ...settings, warm }, launch, { log, observer, pace });
     this.#sessions = new Sessions(settings, { children: this.#children, log, observer });
     this.#intake = new Intake(intakeOptionsOf(prepared, once), {
       log,

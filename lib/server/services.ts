@@ -12,6 +12,7 @@ import { ChildBudget } from "../admission/child_budget.ts";
 import { log, logOf } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import { NO_OBSERVER, type Observer } from "../base/observer.ts";
+import { SpawnPace } from "../child/spawn_pace.ts";
 import type { Exit } from "../child/worker.ts";
 import { overlap, parseListenAddress } from "../net/listen_address.ts";
 import type { Acceptor } from "./acceptor.ts";
@@ -50,6 +51,7 @@ export class Services {
   readonly finished: Promise<boolean>;
   readonly #options: ServicesOptions;
   readonly #budget = new ChildBudget();
+  readonly #pace = new SpawnPace();
   readonly #finish = Promise.withResolvers<boolean>();
   /** By name. */
   #running = new Map<string, Service>();
@@ -273,6 +275,7 @@ export class Services {
       log: name === "" ? log : logOf(() => this.all.length > 1 ? name : undefined),
       observer: observerOf(name),
       budget: this.#budget,
+      pace: this.#pace,
       once,
     };
   }
