@@ -124,8 +124,8 @@ Deno.test("the unit's limits cover everything its options allow", async () => {
 
 Deno.test("the unit lets the server read every variable that it looks for", async () => {
   const [, allowed] = /--allow-env=([\w,]+)/.exec(UNIT)!;
-  const sources = ["child/environment", "systemd/journal", "systemd/notify"].map((name) =>
-    Deno.readTextFile(`${ROOT}lib/${name}.ts`)
+  const sources = ["main", "lib/child/environment", "lib/systemd/notify"].map((name) =>
+    Deno.readTextFile(`${ROOT}${name}.ts`)
   );
   const names = (await Promise.all(sources)).flatMap((source) =>
     [...source.matchAll(/readVariable\("(\w+)"\)/g)].map((match) => match[1]!)
