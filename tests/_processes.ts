@@ -37,9 +37,19 @@ function hasEnded(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || /No such process/.test(String(error));
 }
 
+/** What /proc has on a process (Linux: proc(5)); empty if it has just ended. */
+export function readProc(pid: number, file: string): string {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/${file}`);
+  } catch (error) {
+    if (hasEnded(error)) return "";
+    throw error;
+  }
+}
+
 /** Whether a process is blocked reading from a pipe (Linux: proc(5)). */
 export function waitsForInput(pid: number): boolean {
-  return /pipe_read$/.test(Deno.readTextFileSync(`/proc/${pid}/wchan`));
+  return /pipe_read$/.test(readProc(pid, "wchan"));
 }
 
 /** The number of descriptors that a process has open. */
