@@ -1,8 +1,10 @@
 /** `--once`: one client, and its handler's exit code. */
 
 import { assertEquals } from "@std/assert";
+import { childrenOf, isAlive } from "./_processes.ts";
 import { ask, receive, send, text } from "./_sockets.ts";
 import { serveScript, Spawnd } from "./_spawnd.ts";
+import { untilSteady } from "./_waiting.ts";
 
 for (
   const [script, code] of [["cat", 0], ["cat; exit 3", 3], ["read -r _; kill -9 $$", 137]] as const
@@ -56,6 +58,15 @@ Deno.test("with --once a child that cannot be started ends it with 1", async () 
   await Deno.remove(folder, { recursive: true });
   await ask(spawnd.port, "hello");
   assertEquals((await spawnd.ended()).code, 1);
+});
+
+Deno.test("with --once one child is kept warm at most, after a reload too", async () => {
+  await using spawnd = await Spawnd.start("--once");
+  assertEquals((await spawnd.record({ message: "listening" })).warm, 1);
+  spawnd.kill("SIGHUP");
+  await spawnd.record({ message: "reloaded" });
+  const alive = () => childrenOf(spawnd.pid).filter(isAlive).length;
+  assertEquals(await untilSteady("its children", alive), 1);
 });
 
 Deno.test("SIGTERM ends --once before its client came", async () => {

@@ -38,6 +38,16 @@ Deno.test("while two services have clients, a spawn is followed by a rest of thr
   assertEquals(starts, ["other 2", "one 10", "one 18", "one 26"]);
 });
 
+Deno.test("a spawn that took very long is followed by a short rest", async () => {
+  const { clock, starts, one, other } = setUp(400);
+  other();
+  one();
+  await clock.advance(49);
+  assertEquals(starts.length, 1);
+  await clock.advance(1);
+  assertEquals(starts.length, 2);
+});
+
 Deno.test("the services take turns, however many starts of one wait", async () => {
   const { clock, starts, one, other } = setUp();
   other();

@@ -5,8 +5,8 @@
  * A spawn blocks the server's only thread until the new process runs its program (Linux: vfork(2)),
  * which takes some ten times as long while the processors are busy. A service that is flooded would
  * fill that time completely, and the replies of the others would wait for one spawn after the other.
- * So after a spawn, the next has to wait {@linkcode REST} times as long as that took, and the services
- * take turns. A service that alone has clients spawns as fast as it can.
+ * So after a spawn, the next has to wait {@linkcode REST} times as long as that took, but not longer
+ * than {@linkcode MAX_REST_MS}, and the services take turns. A service that alone has clients spawns as fast as it can.
  *
  * @module
  */
@@ -15,6 +15,8 @@ import { CLOCK, type Clock } from "../base/clock.ts";
 
 /** How long there is no spawn after one, as a multiple of the time that it took. */
 const REST = 3;
+/** One spawn that took very long must not keep the next clients of all services waiting. */
+const MAX_REST_MS = 50;
 /** For how long a service counts as one that has clients after the last has come, in milliseconds. */
 const IN_USE_MS = 1_000;
 
@@ -53,7 +55,7 @@ export class SpawnPace {
 
   /** Notes a spawn, and how long it took. */
   spawned(ms: number): void {
-    this.#nextAtMs = this.#clock.now() + REST * ms;
+    this.#nextAtMs = this.#clock.now() + Math.min(REST * ms, MAX_REST_MS);
   }
 
   /** Calls `turn` once, when it is its turn. */

@@ -45,7 +45,6 @@ export class Service implements Target {
   readonly finished: Promise<boolean>;
 
   readonly #log: Logger;
-  readonly #once: boolean;
   readonly #intake: Intake;
   readonly #children: Children;
   readonly #sessions: Sessions;
@@ -66,11 +65,9 @@ export class Service implements Target {
     const { log, observer, budget, pace, once } = context;
     const { settings, launch } = this.#prepared = prepared;
     this.#log = log;
-    this.#once = once;
-    const warm = once ? Math.min(settings.warm, 1) : settings.warm;
-    this.#children = new Children({ ...settings, warm }, launch, { log, observer, pace });
+    this.#children = new Children(settings, launch, { log, observer, pace });
     this.#sessions = new Sessions(settings, { children: this.#children, log, observer });
-    this.#intake = new Intake(intakeOptionsOf(prepared, once), {
+    this.#intake = new Intake(intakeOptionsOf(prepared), {
       log,
       budget,
       serve: (accepted) => once ? this.#serveOnce(accepted) : this.#sessions.serve(accepted),
@@ -213,7 +210,7 @@ export class Service implements Target {
     gone: readonly Acceptor[] = [],
   ): void {
     this.#prepared = prepared;
-    this.#intake.update(intakeOptionsOf(prepared, this.#once));
+    this.#intake.update(intakeOptionsOf(prepared));
     this.#sessions.update(prepared.settings);
     this.#children.update(prepared.settings, prepared.launch);
     this.#acceptors = acceptors;
@@ -292,6 +289,6 @@ export class Service implements Target {
   }
 }
 
-function intakeOptionsOf({ settings, networks, tls }: Prepared, once: boolean): IntakeOptions {
-  return { ...settings, ...networks, tls, ...(once && { maxConnections: 1, queue: 0 }) };
+function intakeOptionsOf({ settings, networks, tls }: Prepared): IntakeOptions {
+  return { ...settings, ...networks, tls };
 }

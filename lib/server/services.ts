@@ -26,7 +26,7 @@ import { childrenProblem, type Settings, warmOf } from "./settings.ts";
 export interface Wanted {
   /** The settings of each service, by its name; a single one may have none, the empty text. */
   readonly services: ReadonlyMap<string, Settings>;
-  /** How many children may serve clients at once, over all services; 0 is no limit. */
+  /** How many children there may be over all services, warm ones too; 0 is no limit. */
   readonly maxChildren: number;
 }
 
@@ -119,7 +119,7 @@ export class Services {
     return this.#isClosing;
   }
 
-  /** How many children may serve clients at once, over all services; 0 is no limit. */
+  /** How many children there may be over all services, warm ones too; 0 is no limit. */
   get maxChildren(): number {
     return this.#wanted.maxChildren;
   }
@@ -196,7 +196,11 @@ export class Services {
     const { services, maxChildren } = wanted;
     const problem = childrenProblem([...services.values()], maxChildren);
     if (problem !== undefined) throw new ServicesError([new RangeError(problem)]);
-    const resolved = await forAll(services, withDescriptors);
+    const { once } = this.#options;
+    const resolved = await forAll(
+      services,
+      (settings) => withDescriptors(once ? forOneClient(settings) : settings),
+    );
     const prepared = await forAll(
       resolved,
       (settings, name) => prepare(settings, { old: this.#running.get(name)?.prepared, signal }),
@@ -279,6 +283,11 @@ export class Services {
       once,
     };
   }
+}
+
+/** Settings with which one client is served, and others are refused meanwhile. */
+function forOneClient(settings: Settings): Settings {
+  return { ...settings, maxConnections: 1, queue: 0, warm: Math.min(settings.warm, 1) };
 }
 
 /** A number of things, such as `1 connection` or `2 connections`. */

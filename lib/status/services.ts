@@ -19,7 +19,7 @@ export interface StatusSources {
   readonly all: readonly (readonly [name: string, service: StatusSource])[];
   /** Whether they are shutting down or have shut down. */
   readonly isDraining: boolean;
-  /** How many children may serve clients at once, over all services; 0 is no limit. */
+  /** How many children there may be over all services, warm ones too; 0 is no limit. */
   readonly maxChildren: number;
 }
 
@@ -75,7 +75,7 @@ export class ShownServices {
     return this.#sources.isDraining;
   }
 
-  /** How many children may serve clients at once, over all of them; 0 is no limit. */
+  /** How many children there may be over all of them, warm ones too; 0 is no limit. */
   get maxChildren(): number {
     return this.#sources.maxChildren;
   }
