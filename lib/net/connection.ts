@@ -120,7 +120,12 @@ export class Connection implements Endpoint {
   async readProxyHeader(): Promise<void> {
     const { header, rest } = await readProxyHeader(this);
     if (header.source) this.#facts = header;
-    if (rest.length > 0) this.#readAhead = Promise.resolve(rest);
+    if (rest.length > 0) this.unread(rest);
+  }
+
+  /** Puts back bytes that were read last: the next read resolves with them. */
+  unread(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#readAhead = Promise.resolve(bytes);
   }
 
   /**

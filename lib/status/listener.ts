@@ -31,7 +31,8 @@
 import type { Observer } from "../base/observer.ts";
 import { Listener } from "../net/listener.ts";
 import type { StatusSource } from "../server/server_status.ts";
-import { type HttpRequest, type HttpResponse, HttpServer, MAX_CONNECTIONS } from "./http.ts";
+import type { HttpResponse } from "../net/http.ts";
+import { type HttpRequest, HttpServer, MAX_CONNECTIONS } from "./http.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { CONTENT_SECURITY_POLICY, PAGE } from "./page.ts";
 import { ShownServices, type StatusSources } from "./services.ts";
