@@ -13,6 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["lib/cli", "lib/status", "lib/systemd", "lib/mod.ts"],
   ["lib/server"],
   ["lib/child", "lib/admission"],
+  ["lib/web"],
   ["lib/net"],
   ["lib/base"],
 ];

@@ -12,17 +12,18 @@
 import type { Networks } from "../net/address.ts";
 import { Admission, type AdmissionOptions, type Refusal, type Ticket } from "./admission.ts";
 import type { ChildBudget } from "./child_budget.ts";
-import { type Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
+import { Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
 import type { Logger } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import type { Tls } from "../net/tls.ts";
+import type { Upgrader } from "../web/upgrade.ts";
 
 /**
  * Why an accepted connection was not served: it was refused (see {@linkcode Refusal}), its TLS
- * handshake or PROXY header failed (`handshake`), or its client had gone before it got a slot
- * or a child (`left`).
+ * handshake, PROXY header or request failed (`handshake`), it asked for the page of a WebSocket
+ * (`page`), or its client had gone before it got a slot or a child (`left`).
  */
-export type RefusalReason = Refusal | "handshake" | "left";
+export type RefusalReason = Refusal | "handshake" | "page" | "left";
 
 /** How {@linkcode Intake} is set up. */
 export interface IntakeOptions extends AdmissionOptions {
@@ -30,6 +31,8 @@ export interface IntakeOptions extends AdmissionOptions {
   readonly acceptProxy: Networks;
   /** The TLS identity that TCP clients do their handshake with, if any. */
   readonly tls?: Tls | undefined;
+  /** What opens WebSockets, if any are served. */
+  readonly upgrader?: Upgrader | undefined;
   /** How long a handshake, and before it a PROXY header, may take, in milliseconds. */
   readonly handshakeTimeoutMs: number;
   /** What a refused client is sent. */
@@ -62,12 +65,23 @@ interface PendingConnection extends AcceptedConnection {
   readonly tls: Tls | undefined;
   /** Whether it could read a refusal: over TLS, not before the handshake. */
   canReceiveText: boolean;
+  /** What opens its WebSocket, and tells it of a refusal before that; replaced once that is done. */
+  webSocket: WebSocketRequest | undefined;
+}
+
+/** A client that has to ask for a WebSocket first. */
+interface WebSocketRequest {
+  readonly upgrader: Upgrader;
+  readonly path: string;
+  readonly proxies: Networks;
 }
 
 /** Why a connection was not served, with the error that caused it, for the log. */
 export interface Refused {
   readonly reason: RefusalReason | "failed";
   readonly error?: string;
+  /** What the client is sent. */
+  readonly response?: Uint8Array<ArrayBuffer>;
 }
 
 const NO_TEXT = new Uint8Array(0);
@@ -89,6 +103,7 @@ export class Intake {
     "source-rate": 0,
     "busy": 0,
     "handshake": 0,
+    "page": 0,
     "left": 0,
   };
 
@@ -160,8 +175,9 @@ export class Intake {
     this.#admission.close();
   }
 
-  /** Takes a connection from accept to its end. */
-  async handle(client: Connection): Promise<void> {
+  /** Takes a connection from accept to its end, with WebSocket if there is a path. */
+  async handle(client: Connection, webSocketPath?: string): Promise<void> {
+    const { acceptProxy, upgrader } = this.#options;
     const tls = client.address === undefined ? undefined : this.#options.tls;
     const pending: PendingConnection = {
       id: ++this.accepted,
@@ -170,6 +186,9 @@ export class Intake {
       client,
       tls,
       canReceiveText: tls === undefined,
+      webSocket: webSocketPath === undefined
+        ? undefined
+        : { upgrader: upgrader!, path: webSocketPath, proxies: acceptProxy },
     };
     let refused: Refused | undefined;
     try {
@@ -183,12 +202,16 @@ export class Intake {
 
   /** Admits a connection and has it served, or says why not. */
   async #admit(pending: PendingConnection): Promise<Refused | undefined> {
-    const { client, ticket, tls } = pending;
-    if (this.#options.acceptProxy.has(client.address ?? "")) {
-      const refused = await this.#shakeHands(client, () => client.readProxyHeader());
+    const { client, ticket, tls, webSocket } = pending;
+    const { acceptProxy } = this.#options;
+    if (acceptProxy.has(client.address ?? "")) {
+      const isOptional = webSocket !== undefined;
+      const refused = await this.#shakeHands(client, () => client.readProxyHeader(isOptional));
       if (refused) return refused;
     }
-    const reason = this.#admission.admit(ticket, client.address);
+    // The proxy that is still the client names its own one in the request.
+    const isNamed = webSocket === undefined || !acceptProxy.has(client.address ?? "");
+    let reason = isNamed ? this.#admission.admit(ticket, client.address) : undefined;
     if (reason) return { reason };
     if (tls) {
       const refused = await this.#shakeHands(client, async () => {
@@ -197,6 +220,13 @@ export class Intake {
       });
       if (refused) return refused;
     }
+    if (webSocket) {
+      const { client } = pending;
+      const refused = await this.#shakeHands(client, () => this.#upgrade(pending, webSocket));
+      if (refused) return refused;
+    }
+    if (!isNamed) reason = this.#admission.admit(ticket, pending.client.address);
+    if (reason) return { reason };
     const slot = this.#admission.requestSlot(ticket);
     if (slot !== true) {
       const reason = await this.#waitForSlot(pending, slot);
@@ -205,13 +235,27 @@ export class Intake {
     return await this.#context.serve(pending);
   }
 
+  /** Opens the WebSocket of a client, which may ask for something else. */
+  async #upgrade(
+    pending: PendingConnection,
+    { upgrader, ...context }: WebSocketRequest,
+  ): Promise<Refused | undefined> {
+    const result = await upgrader.upgrade(pending.client, context);
+    if (!(result instanceof Connection)) {
+      const { isPage, message, response } = result;
+      return { reason: isPage ? "page" : "handshake", error: message, response };
+    }
+    pending.client = result;
+    pending.webSocket = undefined;
+  }
+
   /**
    * Performs a handshake once the client begins it, within the time it has. A health check that
    * connects and closes without a byte is no error, and a client that is silent costs no handshake.
    */
   async #shakeHands(
     client: Connection,
-    handshake: () => Promise<void>,
+    handshake: () => Promise<Refused | undefined | void>,
   ): Promise<Refused | undefined> {
     let refused: Refused | undefined;
     const aborted = Promise.withResolvers<void>();
@@ -224,7 +268,7 @@ export class Intake {
     this.#handshakes.add(abort);
     const settled = client.hasLeft().then(async (hasLeft) => {
       if (hasLeft) refused ??= { reason: "left" };
-      else await handshake();
+      else refused ??= await handshake() ?? undefined;
     }).catch((error) => refused ??= { reason: "handshake", error: messageOf(error) });
     await Promise.race([settled, aborted.promise]);
     this.#handshakes.delete(abort);
@@ -253,8 +297,8 @@ export class Intake {
   }
 
   async #refuse(
-    { id, client, canReceiveText }: PendingConnection,
-    { reason, error }: Refused,
+    { id, client, canReceiveText, webSocket }: PendingConnection,
+    { reason, error, response }: Refused,
   ): Promise<void> {
     const { log } = this.#context;
     const facts = { id, client: client.name, error };
@@ -263,15 +307,18 @@ export class Intake {
       log.warn("cannot start a child: the client is refused", facts);
     } else {
       this.refused[reason]++;
-      if (reason === "left") log.debug("left", facts);
+      if (reason === "left" || reason === "page") log.debug(reason, facts);
       else log.warn("refused", { ...facts, reason });
     }
     const hasAlert = reason === "handshake" && !canReceiveText;
     const mayLinger = this.#mayLinger && this.#lingering.size < MAX_LINGERING;
-    const isSilent = reason === "left" || reason === "handshake" || !canReceiveText;
+    const isSilent = !response && (reason === "left" || reason === "handshake" || !canReceiveText);
     if (isSilent && !hasAlert || !mayLinger) return client.close();
     this.#lingering.add(client);
-    await client.closeAfter(isSilent ? NO_TEXT : new TextEncoder().encode(this.#options.refusal));
+    const ending = { reason, text: this.#options.refusal };
+    if (response || isSilent) await client.closeAfter(response ?? NO_TEXT);
+    else if (webSocket) await webSocket.upgrader.refuse(client, webSocket, ending);
+    else await client.refuse(ending);
     this.#lingering.delete(client);
   }
 }

@@ -7,7 +7,7 @@
  */
 
 import { readVariable } from "../base/variable.ts";
-import type { ClientFacts, TlsFacts } from "../net/client_facts.ts";
+import type { ClientFacts, RequestFacts, TlsFacts } from "../net/client_facts.ts";
 
 /**
  * Blank values for a child that starts before its client. If spawnd itself was started by such a
@@ -67,11 +67,15 @@ function lc(category: string): string {
 
 /** The variables for a child that starts for a known client; what is not known is empty. */
 export function ucspiVariables(
-  { source, destination, path = "", tls }: ClientFacts,
+  { source, destination, path = "", tls, request }: ClientFacts,
 ): Record<string, string> {
   if (!source || !destination) {
-    // As systemd has it: an abstract name begins with @ instead of a zero byte.
-    return { ...UNSET_VARIABLES, PROTO: "UNIX", REMOTE_ADDR: path.replaceAll("\0", "@") };
+    return {
+      ...UNSET_VARIABLES,
+      PROTO: "UNIX",
+      REMOTE_ADDR: path.replaceAll("\0", "@"), // as systemd has an abstract name
+      ...requestVariables(request),
+    };
   }
   return {
     ...UNSET_VARIABLES,
@@ -84,6 +88,7 @@ export function ucspiVariables(
     REMOTE_HOST: source.hostname, // no name is looked up: as xinetd without a resolver
     REMOTE_PORT: String(source.port),
     ...tlsVariables(tls),
+    ...requestVariables(request),
   };
 }
 
@@ -98,4 +103,30 @@ function tlsVariables(tls: TlsFacts | undefined): Record<string, string> {
     SSL_CLIENT_VERIFY: client ? "SUCCESS" : "NONE",
     SSL_CLIENT_S_DN: client?.text ?? "",
   };
+}
+
+/**
+ * The headers that become no variable: a program would take `HTTP_PROXY` for its own setting;
+ * credentials may be left out (RFC 3875, section 4.1.18); where a client says that it comes from is
+ * no fact; and the others are about this connection alone.
+ */
+const HIDDEN_FIELDS =
+  /^(proxy|authorization|proxy-authorization|forwarded|x-forwarded-for|connection|upgrade|sec-websocket-(key|version|extensions))$/;
+
+function requestVariables(request: RequestFacts | undefined): Record<string, string> {
+  if (!request) return {};
+  const { target, scriptName, pathInfo, query, fields } = request;
+  const variables: Record<string, string> = {
+    REQUEST_METHOD: "GET",
+    REQUEST_URI: target,
+    SCRIPT_NAME: scriptName,
+    PATH_INFO: pathInfo,
+    QUERY_STRING: query,
+  };
+  for (const [name, value] of fields) {
+    // An underscore would make two headers one.
+    if (HIDDEN_FIELDS.test(name) || !/^[a-z\d-]+$/.test(name)) continue;
+    variables[`HTTP_${name.toUpperCase().replaceAll("-", "_")}`] = value;
+  }
+  return variables;
 }

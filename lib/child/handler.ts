@@ -10,6 +10,7 @@
  */
 
 import { messageOf } from "../base/message_of.ts";
+import type { MessageMode } from "../net/message_mode.ts";
 import { lookUpCommand } from "./look_up.ts";
 import { canSpawn, sandboxEnv, sandboxFlags } from "./sandbox.ts";
 import { quote } from "../base/quote.ts";
@@ -26,6 +27,8 @@ export interface Handler {
   readonly env: Readonly<Record<string, string>>;
   /** How many children to keep warm (started before their clients) by default. */
   readonly warm: number;
+  /** What a message of a WebSocket is by default. */
+  readonly wsMode: MessageMode;
   /** Whether it is a module, which has no permission but those granted. */
   readonly isSandboxed: boolean;
   /** Whether it can start or signal processes; then each child gets a process group of its own. */
@@ -115,6 +118,7 @@ export function counterHandler(options: { quiet?: boolean } = {}): Handler {
     ],
     env: DENO_ENV,
     warm: WARM_MODULES,
+    wsMode: "bytes",
     isSandboxed: false, // it needs no permission
     canSpawn: false,
   };
@@ -148,6 +152,7 @@ export function moduleHandler(
     ],
     env: { ...DENO_ENV, ...sandboxEnv(grant) },
     warm: WARM_MODULES,
+    wsMode: "lines",
     isSandboxed: true,
     canSpawn: canSpawn(grant),
     checks: [
@@ -195,6 +200,7 @@ export function commandHandler(command: string, args: readonly string[] = []): H
     args,
     env: {},
     warm: 0,
+    wsMode: "lines",
     isSandboxed: false,
     canSpawn: true,
     ...(Deno.build.os !== "windows" && { checks: [lookUpCommand(command, isModule(command))] }),

@@ -8,7 +8,7 @@
 import { MODULE_OPTIONS, type Option, OPTIONS } from "../server/options.ts";
 import { COMMAND_OPTIONS, type Entry } from "./command_options.ts";
 
-const { listen, hostname, port, unix, ...shared } = OPTIONS;
+const { listen, hostname, port, unix, webSocket, ...shared } = OPTIONS;
 const { maxChildren, logLevel, logFormat, status } = COMMAND_OPTIONS;
 
 /** Options of the command that a file can set. */
@@ -28,6 +28,7 @@ export const SERVICE_OPTIONS: readonly Entry[] = Object.entries<Option>({
   hostname,
   port,
   unix,
+  webSocket,
   ...MODULE_OPTIONS,
 });
 

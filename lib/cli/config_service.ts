@@ -54,8 +54,8 @@ export function readService(
   });
   const { grant, ...given } = readOptions(object, own, complaints);
   const values = { ...inherit(defaults.values, given), ...given };
-  if (values.listen) {
-    values.listen = (values.listen as string[]).map((text) =>
+  for (const key of ["listen", "webSocket"].filter((key) => key in values)) {
+    values[key] = (values[key] as string[]).map((text) =>
       toAbsoluteSocket(text, complaints.folder)
     );
   }
@@ -69,7 +69,7 @@ export function readService(
   }
   const unmatched = unmatchedKeys(counts);
   if (unmatched) complaints.add(placeOf("cert"), [...names, "cert"], unmatched);
-  const hasAddress = ["listen", "hostname", "port", "unix"].some((key) => counts[key]);
+  const hasAddress = ["listen", "hostname", "port", "unix", "webSocket"].some((key) => counts[key]);
   if (object.isObject && !hasAddress && !isOnly) {
     complaints.add(
       property,
@@ -107,7 +107,8 @@ export function countsOf(values: Values): Record<string, number> & { cert: numbe
 
 /** A Unix socket at a path that is relative to the folder of the file, as an absolute one. */
 function toAbsoluteSocket(text: string, folder: string): string {
-  return text?.startsWith("unix:") ? `unix:${toAbsolute(text.slice(5), folder)}` : text;
+  const [, scheme, path] = /^((?:ws:\/\/)?unix:)(.+)$/s.exec(text ?? "") ?? [];
+  return path === undefined ? text : scheme + toAbsolute(path, folder)!;
 }
 
 /** The handler that a service names, if it names one. */

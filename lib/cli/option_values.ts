@@ -7,7 +7,7 @@
 
 import { isGrant, PERMISSIONS } from "../child/sandbox.ts";
 import { isNetwork } from "../net/address.ts";
-import { parseListenAddress } from "../net/listen_address.ts";
+import { parseListenAddress, parseWebSocketAddress } from "../net/listen_address.ts";
 import {
   type Option,
   OPTIONS,
@@ -30,6 +30,8 @@ export function readText(option: Option, text: string): unknown {
   switch (argument) {
     case "ADDRESS":
       return parseListenAddress(text) && text;
+    case "ADDRESS[/PATH]":
+      return parseWebSocketAddress(text) && text;
     case "HOST": // "unix" and "fd" would not be hosts in an address
       return /^(?!(?:unix|fd)$)[^[\]]+$/.test(text) ? text : undefined;
     case "CIDR":
@@ -40,6 +42,8 @@ export function readText(option: Option, text: string): unknown {
       return /^([^=]+)=(.*)$/s.exec(text)?.slice(1);
     case "NAME[:GROUP]":
       return /^[^:]+(:[^:]+)?$/.test(text) ? text : undefined;
+    case "ORIGIN":
+      return text === "*" || URL.parse(text)?.origin === text ? text : undefined;
     case "PERMISSION[=VALUES]":
       return isGrant(text) ? text : undefined;
     case "N[/SECONDS]":
@@ -115,7 +119,9 @@ export function domainOf({ argument, words, range: [min, max] = [0, 0] }: Option
     case undefined:
       return "true or false";
     case "ADDRESS":
-      return "HOST:PORT, :PORT, unix:PATH or fd:N";
+      return "HOST:PORT, :PORT, unix:PATH or fd:N, or ws:// and one of these";
+    case "ADDRESS[/PATH]":
+      return "an address and perhaps a path, such as :8080/chat";
     case "HOST":
       return "an address or a host name";
     case "CIDR":
@@ -130,6 +136,8 @@ export function domainOf({ argument, words, range: [min, max] = [0, 0] }: Option
       return "a variable's name and value, such as TZ=UTC";
     case "NAME[:GROUP]":
       return "a user, or a user and a group, such as git or www-data:git";
+    case "ORIGIN":
+      return "an origin such as https://example.com, or *";
     case "PERMISSION[=VALUES]":
       return `a permission of Deno (${
         listOf(PERMISSIONS)

@@ -135,8 +135,10 @@ function valueOf({ argument, words, range: [min, max] = [0, 0] }: Option): Schem
       return {
         type: "string",
         pattern:
-          "^(?:unix:[^\\u0000]+|fd:[^:\\s\\u0000]+|(?:\\[[^\\]\\u0000]+\\]|[^:[\\]\\u0000]*):\\d{1,5})$",
+          "^(?:ws://[^\\u0000]+|unix:[^\\u0000]+|fd:[^:\\s\\u0000]+|(?:\\[[^\\]\\u0000]+\\]|[^:[\\]\\u0000]*):\\d{1,5})$",
       };
+    case "ADDRESS[/PATH]":
+      return { type: "string", pattern: "^[^\\u0000]*:[^\\u0000]+$" };
     case "HOST":
       return { type: "string", pattern: "^(?!(?:unix|fd)$)[^[\\]\\u0000]+$" };
     case "CIDR":
@@ -163,6 +165,8 @@ function valueOf({ argument, words, range: [min, max] = [0, 0] }: Option): Schem
       };
     case "NAME[:GROUP]":
       return { type: "string", pattern: "^[^:\\u0000]+(?::[^:\\u0000]+)?$" };
+    case "ORIGIN":
+      return { type: "string", pattern: "^(?:\\*|[a-z][a-z0-9+.-]*://[^/\\s\\u0000]+)$" };
     case "PERMISSION[=VALUES]":
       return { type: "string", pattern: `^(?:${PERMISSIONS.join("|")})(?:=[^\\u0000]+)?$` };
     case "PROTOCOL":

@@ -20,6 +20,8 @@ export interface ClientFacts {
   readonly path?: string;
   /** What its TLS handshake was about. */
   readonly tls?: TlsFacts;
+  /** The request that its WebSocket was opened with. */
+  readonly request?: RequestFacts;
 }
 
 /** What a TLS handshake has settled. */
@@ -34,4 +36,18 @@ export interface TlsFacts {
   readonly alpn?: string;
   /** Whose certificate the client has, which has been verified; absent where none is asked for. */
   readonly client?: DistinguishedName;
+}
+
+/** The request that a WebSocket was opened with (RFC 9112); its parts as in CGI (RFC 3875). */
+export interface RequestFacts {
+  /** The path and the query, as they came. */
+  readonly target: string;
+  /** The path at which WebSockets are served, without a slash at its end. */
+  readonly scriptName: string;
+  /** What follows it in the path, decoded. */
+  readonly pathInfo: string;
+  /** What follows the question mark, as it came. */
+  readonly query: string;
+  /** The header fields by name in small letters. */
+  readonly fields: ReadonlyMap<string, string>;
 }

@@ -30,6 +30,7 @@ const MAX_DISCARDED_BYTES = 64 * 1024;
 export const PROBE_INTERVAL_MS = 1_000;
 
 const EMPTY = new Uint8Array(0);
+const encoder = new TextEncoder();
 
 /** What carries a client's bytes: its socket, or TLS over it. */
 export interface Transport {
@@ -37,8 +38,25 @@ export interface Transport {
   /** May write a part. Of no bytes, it only fails if the client has reset or vanished. */
   write(bytes: Uint8Array<ArrayBuffer>): Promise<number>;
   closeWrite(): Promise<void>;
+  /** Tells the client why the connection ends; absent where the protocol has no way to. */
+  end?(ending: Ending): Promise<void>;
+  /** Whether the client can end its input and still be sent something; by default it can. */
+  readonly hasHalfClose?: boolean;
   close(): void;
 }
+
+/** Why a connection ends. */
+export interface Ending {
+  /** The reason for which it ends, or for which it is refused, as in the log. */
+  readonly reason: string;
+  /** The same for people. */
+  readonly text?: string;
+  /** Whether its child has failed. */
+  readonly hasFailed?: boolean;
+}
+
+/** A client has broken the rules of its protocol. */
+export class ProtocolError extends Error {}
 
 /** A socket that has just been accepted. */
 export type AcceptedConn = Transport & Pick<Deno.Conn, "remoteAddr" | "localAddr">;
@@ -114,11 +132,12 @@ export class Connection implements Endpoint {
    * Reads the PROXY header, which must come first. The connection then takes the addresses in it,
    * if there are any.
    *
+   * @param isOptional Whether there may be none.
    * @throws {ProxyHeaderError} The connection does not start with a valid header.
    * @throws Whatever a read throws.
    */
-  async readProxyHeader(): Promise<void> {
-    const { header, rest } = await readProxyHeader(this);
+  async readProxyHeader(isOptional = false): Promise<void> {
+    const { header, rest } = await readProxyHeader(this, isOptional);
     if (header.source) this.#facts = header;
     if (rest.length > 0) this.unread(rest);
   }
@@ -142,14 +161,37 @@ export class Connection implements Endpoint {
     }
   }
 
+  /** Whether the client can end its input and still be sent something. */
+  get hasHalfClose(): boolean {
+    return this.#transport.hasHalfClose ?? true;
+  }
+
+  /** Tells the client why its connection ends, if its protocol has a way to. */
+  async end(ending: Ending): Promise<void> {
+    await this.#transport.end?.(ending);
+  }
+
+  /** Closes as {@linkcode Connection.closeAfter}, with the words that its protocol has for `ending`. */
+  async refuse(ending: Ending): Promise<void> {
+    if (!this.#transport.end) return this.closeAfter(encoder.encode(ending.text));
+    await this.#closeAfter(() => this.end(ending), LINGER_MS);
+  }
+
   /**
    * Sends `bytes` and half-closes, then discards input until the client closes too, so that no reset
    * destroys what was sent. Closes after `timeoutMs` milliseconds, or some input, at the latest.
    */
   async closeAfter(bytes: Uint8Array<ArrayBuffer>, timeoutMs = LINGER_MS): Promise<void> {
-    const sendAndLinger = async () => {
+    const send = async () => {
       await this.write(bytes);
       await this.closeWrite();
+    };
+    await this.#closeAfter(send, timeoutMs);
+  }
+
+  async #closeAfter(send: () => Promise<void>, timeoutMs: number): Promise<void> {
+    const sendAndLinger = async () => {
+      await send();
       let left = MAX_DISCARDED_BYTES;
       await discard(this, (bytes) => (left -= bytes) < 0);
     };

@@ -61,7 +61,7 @@ export async function readHead(connection: Connection): Promise<string | undefin
     if (end === undefined) continue;
     const rest = chunk.subarray(taken.length - (length - end));
     if (rest.length > 0) connection.unread(rest);
-    return new TextDecoder("latin1").decode(bytes.subarray(0, end - END_OF_HEAD.length));
+    return new TextDecoder().decode(bytes.subarray(0, end - END_OF_HEAD.length));
   }
 }
 
@@ -81,7 +81,8 @@ export function parseHead(text: string): HttpHead | undefined {
   if (method === undefined || lines.length > MAX_FIELDS) return undefined;
   const fields = new Map<string, string>();
   for (const line of lines) {
-    const [, name, content] = /^([\w!#$%&'*+.^`|~-]+):([^\0-\x08\n-\x1f\x7f]*)$/.exec(line) ?? [];
+    const [, name, content] = /^([\w!#$%&'*+.^`|~-]+):([\t\x20-\x7e\x80-\uffff]*)$/.exec(line) ??
+      [];
     if (name === undefined) return undefined;
     const [key, value] = [name.toLowerCase(), content!.trim()];
     fields.set(key, fields.has(key) ? `${fields.get(key)}, ${value}` : value);

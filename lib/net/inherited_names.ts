@@ -32,7 +32,7 @@ export function resolveListenAddress(address: ListenAddress): ListenAddress[] {
   }
   const names = Deno.env.get(VARIABLE)?.split(":") ?? [];
   const found = names.flatMap((other, index) =>
-    other === name ? [{ transport: "fd" as const, fd: FIRST_FD + index }] : []
+    other === name ? [{ ...address, fd: FIRST_FD + index }] : []
   );
   if (found.length > 0) return found;
   throw new ListenError(

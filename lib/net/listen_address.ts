@@ -7,7 +7,13 @@
 import { formatAddress, formatSocketAddress, parseAddress } from "./address.ts";
 
 /** An address to listen on. */
-export type ListenAddress =
+export type ListenAddress = SocketListenAddress & {
+  /** Where its clients speak WebSocket, the path at which they do. */
+  readonly webSocketPath?: string;
+};
+
+/** A socket to listen on. */
+type SocketListenAddress =
   | {
     readonly transport: "tcp";
     /** An address or a name; empty for all addresses of the machine, IPv4 and IPv6. */
@@ -25,7 +31,8 @@ export type ListenAddress =
 
 /**
  * Parses `127.0.0.1:9527`, `[::1]:9527`, `localhost:9527`, `:9527`, `unix:/run/x.sock`, `fd:3` or
- * `fd:name`; `undefined` if `text` is none of these.
+ * `fd:name`, or for WebSockets `ws://` and one of these, perhaps with a path, such as
+ * `ws://:8080/chat` or `ws://unix:/run/x.sock:/chat`; `undefined` if `text` is none of these.
  *
  * @example
  * ```ts
@@ -37,6 +44,23 @@ export type ListenAddress =
  * ```
  */
 export function parseListenAddress(text: string): ListenAddress | undefined {
+  const [, web] = /^ws:\/\/(.+)$/s.exec(text) ?? [];
+  return web === undefined ? parseSocket(text) : parseWebSocketAddress(web);
+}
+
+/**
+ * Parses what {@linkcode parseListenAddress} takes after `ws://`. The path after that of a Unix socket
+ * begins with `:/`.
+ */
+export function parseWebSocketAddress(text: string): ListenAddress | undefined {
+  const pattern = text.startsWith("unix:") ? /^(unix:.+?)(?::(\/.*))?$/s : /^([^/]+)(\/.*)?$/s;
+  const [, socket = "", path = "/"] = pattern.exec(text) ?? [];
+  const address = parseSocket(socket);
+  if (address === undefined || !/^\/[!-~]*$/.test(path) || /[?#%]/.test(path)) return undefined;
+  return { ...address, webSocketPath: path };
+}
+
+function parseSocket(text: string): SocketListenAddress | undefined {
   const [, path] = /^unix:(.+)$/s.exec(text) ?? [];
   if (path !== undefined) return { transport: "unix", path };
   const [, fd] = /^fd:([^:\s]+)$/.exec(text) ?? [];
@@ -49,6 +73,19 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
 
 /** The text that {@linkcode parseListenAddress} reads as this address. */
 export function formatListenAddress(address: ListenAddress): string {
+  const socket = formatSocket(address);
+  return address.webSocketPath === undefined
+    ? socket
+    : formatWebSocketAddress(socket, address.webSocketPath);
+}
+
+/** A socket, by its name, where WebSockets are served at a path. */
+export function formatWebSocketAddress(socket: string, path: string): string {
+  return `ws://${socket}${socket.startsWith("unix:") ? ":" : ""}${path}`;
+}
+
+/** The socket of an address, as text. */
+export function formatSocket(address: ListenAddress): string {
   switch (address.transport) {
     case "tcp":
       return formatSocketAddress(address);
@@ -62,7 +99,7 @@ export function formatListenAddress(address: ListenAddress): string {
 /** Whether only one of two addresses can be listened on, as they are one, or one includes the other. */
 export function overlap(a: ListenAddress, b: ListenAddress): boolean {
   if (a.transport !== "tcp" || b.transport !== "tcp") {
-    return formatListenAddress(a) === formatListenAddress(b);
+    return formatSocket(a) === formatSocket(b);
   }
   if (a.port !== b.port || a.port === 0) return false;
   const [one, other] = [canonicalHost(a.hostname), canonicalHost(b.hostname)];

@@ -11,7 +11,7 @@
 
 import { formatSocketAddress, type SocketAddress } from "./address.ts";
 import { type AcceptedConn, Connection } from "./connection.ts";
-import { formatListenAddress, type ListenAddress } from "./listen_address.ts";
+import { formatSocket, type ListenAddress } from "./listen_address.ts";
 import { ListenError } from "./listen_error.ts";
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
@@ -86,7 +86,7 @@ export class Listener {
    */
   static async open(address: ListenAddress, options: ListenerOptions): Promise<Listener> {
     const { keepAlive } = options;
-    const name = formatListenAddress(address);
+    const name = formatSocket(address);
     switch (address.transport) {
       case "tcp":
         return Listener.tcp({ ...options, ...address });

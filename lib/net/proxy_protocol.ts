@@ -68,11 +68,13 @@ const TLV_FIXED_BYTES = 3;
 /**
  * Reads a header. Bytes that were read with it but follow it are returned as `rest`.
  *
+ * @param isOptional Whether there may be none: the header is empty then.
  * @throws {ProxyHeaderError} The bytes are not a valid header, or end before it is complete.
  * @throws Whatever a read throws.
  */
 export async function readProxyHeader(
   source: Source,
+  isOptional = false,
 ): Promise<{ header: ProxyHeader; rest: Uint8Array<ArrayBuffer> }> {
   let bytes = new Uint8Array(0);
   for (;;) {
@@ -84,6 +86,7 @@ export async function readProxyHeader(
     joined.set(bytes);
     joined.set(chunk, bytes.length);
     bytes = joined;
+    if (isOptional && !isProxyHeader(bytes)) return { header: {}, rest: bytes };
     const parsed = parseProxyHeader(bytes);
     if (parsed) return { header: parsed.header, rest: bytes.slice(parsed.length) };
   }
@@ -100,6 +103,11 @@ export function parseProxyHeader(
   if (hasPrefix(bytes, V1_PREFIX)) return parseV1(bytes);
   if (hasPrefix(bytes, V2_SIGNATURE)) return parseV2(bytes);
   throw new ProxyHeaderError("the connection does not start with a PROXY header");
+}
+
+/** Whether `bytes` are, or may become, the start of a header. */
+function isProxyHeader(bytes: Uint8Array): boolean {
+  return hasPrefix(bytes, V1_PREFIX) || hasPrefix(bytes, V2_SIGNATURE);
 }
 
 /** Whether `bytes` start with `prefix`, or with as much of it as they are long. */

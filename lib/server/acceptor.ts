@@ -10,6 +10,7 @@
 
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import type { Connection } from "../net/connection.ts";
+import { formatWebSocketAddress } from "../net/listen_address.ts";
 import type { Listener } from "../net/listener.ts";
 
 /** What an acceptor needs of a server. */
@@ -18,20 +19,21 @@ export interface Target {
   readonly isFull: boolean;
   /** Resolves when it is not full. */
   capacity(): Promise<void>;
-  /** Takes a client. Never throws. */
-  handle(client: Connection): void;
+  /** Takes a client, which speaks WebSocket if there is a path. Never throws. */
+  handle(client: Connection, webSocketPath?: string): void;
 }
 
 /** Accepts the clients of one listener. */
 export class Acceptor {
   readonly listener: Listener;
-  /** The address as it was given. */
+  /** The address of its socket, as it was given. */
   readonly address: string;
   /** What tells it from another one: the address, and the options of its socket. */
   readonly key: string;
   /** Resolves when the listener has been closed, and immediately before it accepts. */
   finished: Promise<void> = Promise.resolve();
   #target: Target | undefined;
+  #webSocketPath: string | undefined;
   #moved = Promise.withResolvers<void>();
   #isClosing = false;
 
@@ -41,10 +43,22 @@ export class Acceptor {
     this.key = key;
   }
 
-  /** Accepts for a server from now on; further clients of the listener are no one else's. */
-  acceptFor(target: Target): void {
+  /** Where it listens, as shown in the log. */
+  get name(): string {
+    const { name } = this.listener;
+    const path = this.#webSocketPath;
+    return path === undefined ? name : formatWebSocketAddress(name, path);
+  }
+
+  /**
+   * Accepts for a server from now on; further clients of the listener are no one else's.
+   *
+   * @param webSocketPath The path at which they speak WebSocket, if they do.
+   */
+  acceptFor(target: Target, webSocketPath?: string): void {
     const isAccepting = this.#target !== undefined;
     this.#target = target;
+    this.#webSocketPath = webSocketPath;
     this.#moved.resolve();
     this.#moved = Promise.withResolvers();
     if (!isAccepting) this.finished = this.#run();
@@ -67,7 +81,7 @@ export class Acceptor {
       if (client === undefined) return;
       // Another acceptor may have taken the last place while this one waited for a client.
       if (this.#isFull) await this.#room();
-      this.#target!.handle(client);
+      this.#target!.handle(client, this.#webSocketPath);
       if (this.#isFull) await this.#room();
       if (isTurnDue()) await nextTurn();
     }

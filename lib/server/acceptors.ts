@@ -6,7 +6,12 @@
  */
 
 import { Listener, ListenError } from "../net/listener.ts";
-import { type ListenAddress, overlap, parseListenAddress } from "../net/listen_address.ts";
+import {
+  formatSocket,
+  type ListenAddress,
+  overlap,
+  parseListenAddress,
+} from "../net/listen_address.ts";
 import { Acceptor } from "./acceptor.ts";
 import { ServicesError, withName } from "./services_error.ts";
 import type { Settings } from "./settings.ts";
@@ -35,7 +40,8 @@ export async function openAcceptors(
   for (const [name, settings] of wanted) {
     const acceptors: Acceptor[] = [];
     found.set(name, acceptors);
-    for (const address of settings.listen) {
+    for (const text of settings.listen) {
+      const address = formatSocket(parseListenAddress(text)!);
       const key = keyOf(address, settings);
       // A service only has its own of those.
       const candidates = isAnyPort(address) ? open.get(name) ?? [] : [...free];

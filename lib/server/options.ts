@@ -13,6 +13,7 @@ import type { Observer } from "../base/observer.ts";
 import type { Handler } from "../child/handler.ts";
 import { STOP_SIGNALS, type StopSignal } from "../child/stop_ladder.ts";
 import type { StderrMode } from "../child/launch.ts";
+import { MESSAGE_MODES, type MessageMode } from "../net/message_mode.ts";
 import { TLS_VERSIONS, type TlsVersion } from "../net/tls_version.ts";
 
 /** How {@linkcode Server.listen} sets a server up. */
@@ -21,8 +22,9 @@ export interface ServerOptions {
   handler: Handler;
   /**
    * The addresses to listen on: `127.0.0.1:9527`, `[::1]:9527`, `:9527` (all addresses, IPv4 and
-   * IPv6), `unix:/run/x.sock`, or `fd:3`, a listening socket that the program was started with. To
-   * them come those of `hostname` and `port` and of `unix`, if these are given.
+   * IPv6), `unix:/run/x.sock`, or `fd:3`, a listening socket that the program was started with. After
+   * `ws://`, and perhaps with a path at its end, it is one for WebSockets: `ws://:8080/chat`. To them
+   * come those of `hostname` and `port`, of `unix` and of `webSocket`, if these are given.
    *
    * @default {[]}
    */
@@ -34,8 +36,8 @@ export interface ServerOptions {
    */
   hostname?: string;
   /**
-   * The TCP port, 0 to 65535; 0 takes a free one. Where neither it, `hostname`, `listen` nor `unix`
-   * is given, the server listens on the defaults of the first two.
+   * The TCP port, 0 to 65535; 0 takes a free one. Where neither it, `hostname`, `listen`, `unix` nor
+   * `webSocket` is given, the server listens on the defaults of the first two.
    *
    * @default {9527}
    */
@@ -62,6 +64,53 @@ export interface ServerOptions {
    */
   unix?: string;
   /**
+   * Addresses at which clients speak WebSocket (RFC 6455), each perhaps with a path, such as
+   * `:8080/chat`: what `listen` takes after `ws://`. It is served there and below; with `cert`, over
+   * TLS.
+   *
+   * @default {[]}
+   */
+  webSocket?: readonly string[];
+  /**
+   * What a message is: `lines`, a line of text; `text`, text as it comes; or `bytes`. A client
+   * chooses by the sub-protocols `spawnd.lines`, `spawnd.text` and `spawnd.bytes`.
+   *
+   * @default {handler.wsMode}
+   */
+  wsMode?: MessageMode;
+  /**
+   * The sub-protocols of the handler: a client gets the first one of its list that is here.
+   *
+   * @default {[]}
+   */
+  wsProtocol?: readonly string[];
+  /**
+   * The origins of the pages that may open a WebSocket, such as `https://example.com`, or `*`. An
+   * empty list admits those of the server's own host. Clients that are no browsers name none.
+   *
+   * @default {[]}
+   */
+  origin?: readonly string[];
+  /**
+   * The largest message that a client may send over a WebSocket, in bytes; at least 1.
+   *
+   * @default {1048576}
+   */
+  wsMaxMessageBytes?: number;
+  /**
+   * How often a client is pinged over a WebSocket, and how long it has for the answer, in
+   * milliseconds; 0 is never.
+   *
+   * @default {30000}
+   */
+  wsPingMs?: number;
+  /**
+   * Whether a browser that asks for no WebSocket gets a page that opens one.
+   *
+   * @default {true}
+   */
+  page?: boolean;
+  /**
    * Whether the kernel probes TCP clients that say nothing, and ends the connection if they do not
    * answer. When it does is the system's setting (Linux: two hours, tcp_keepalive_time of tcp(7));
    * Deno can only turn it on or off.
@@ -71,8 +120,8 @@ export interface ServerOptions {
   keepAlive?: boolean;
   /**
    * Trusted proxies, as networks in CIDR notation. A connection from one of them has to begin with
-   * a PROXY header, and counts as the client that the header names. From other addresses no header
-   * is read.
+   * a PROXY header, and counts as the client that the header names; over HTTP, `Forwarded` or
+   * `X-Forwarded-For` will do. From other addresses no header is read.
    *
    * @default {[]}
    */
@@ -184,7 +233,8 @@ export interface ServerOptions {
    */
   banner?: string;
   /**
-   * How long a TLS handshake or a PROXY header may take, in milliseconds; at least 1.
+   * How long a TLS handshake, a PROXY header or the request for a WebSocket may take, in
+   * milliseconds; at least 1.
    *
    * @default {5000}
    */
@@ -322,6 +372,7 @@ export interface Option {
   /** What its argument is called; a switch has none. */
   readonly argument?:
     | "ADDRESS"
+    | "ADDRESS[/PATH]"
     | "CIDR"
     | "DIR"
     | "FILE"
@@ -329,6 +380,7 @@ export interface Option {
     | "N"
     | "NAME=VALUE"
     | "NAME[:GROUP]"
+    | "ORIGIN"
     | "PERMISSION[=VALUES]"
     | "PROTOCOL"
     | "N[/SECONDS]"
@@ -375,7 +427,7 @@ const LISTENING = {
     default: [],
     repeatable: true,
     help:
-      "address to listen on: HOST:PORT, :PORT for all IPv4 and IPv6 addresses, unix:PATH, or fd:N or fd:NAME for a socket passed by systemd",
+      "address to listen on: HOST:PORT, :PORT for all IPv4 and IPv6 addresses, unix:PATH, or fd:N or fd:NAME for a socket passed by systemd; after ws:// for WebSockets",
   },
   hostname: {
     name: "host",
@@ -419,7 +471,58 @@ const LISTENING = {
     argument: "CIDR",
     default: [],
     repeatable: true,
-    help: "proxies that send a PROXY header first",
+    help: "proxies that send a PROXY header first, or over HTTP name their client in a header",
+  },
+} as const satisfies Table;
+
+const WEB_SOCKETS = {
+  webSocket: {
+    name: "websocket",
+    argument: "ADDRESS[/PATH]",
+    default: [],
+    repeatable: true,
+    help: "listen for WebSockets on this address, at this path and below",
+  },
+  wsMode: {
+    name: "ws-mode",
+    argument: "WORD",
+    defaultText: "bytes for the counter service, else lines",
+    words: MESSAGE_MODES,
+    help: "what a message is: a line, text as it comes, or bytes",
+  },
+  wsProtocol: {
+    name: "ws-protocol",
+    argument: "PROTOCOL",
+    default: [],
+    repeatable: true,
+    help: "sub-protocol that a client may ask for",
+  },
+  origin: {
+    name: "origin",
+    argument: "ORIGIN",
+    default: [],
+    repeatable: true,
+    help:
+      "pages that may connect, such as https://example.com, or * for all; by default those of this host",
+  },
+  wsMaxMessageBytes: {
+    name: "ws-max-message",
+    argument: "N",
+    default: 1024 * 1024,
+    range: [1, 2 ** 31 - 1],
+    help: "bytes of the largest message that a client may send",
+  },
+  wsPingMs: {
+    name: "ws-ping",
+    argument: "SECONDS",
+    default: 30_000,
+    range: DURATION,
+    help: "how often clients are pinged, and how long they have to answer; 0 is never",
+  },
+  page: {
+    name: "no-page",
+    default: true,
+    help: "give a browser no page to connect with",
   },
 } as const satisfies Table;
 
@@ -555,7 +658,7 @@ const TIMEOUTS = {
     argument: "SECONDS",
     default: 5_000,
     range: LIMIT,
-    help: "for a TLS handshake or a PROXY header",
+    help: "for a TLS handshake, a PROXY header or a WebSocket's request",
   },
   idleTimeoutMs: {
     name: "idle-timeout",
@@ -693,11 +796,19 @@ export const MODULE_OPTIONS = {
 type Table = Partial<Record<Exclude<keyof ServerOptions, "handler">, Option>>;
 
 /** All options of a server, by their keys in {@linkcode ServerOptions}. */
-export const OPTIONS = { ...LISTENING, ...TLS, ...ADMISSION, ...TIMEOUTS, ...CHILDREN };
+export const OPTIONS = {
+  ...LISTENING,
+  ...WEB_SOCKETS,
+  ...TLS,
+  ...ADMISSION,
+  ...TIMEOUTS,
+  ...CHILDREN,
+};
 
 /** The same by theme, in the order in which a reader needs them. */
 export const THEMES: Readonly<Record<string, Readonly<Record<string, Option>>>> = {
   "Where to listen": LISTENING,
+  "WebSockets": WEB_SOCKETS,
   "TLS": TLS,
   "Who may connect (a source is an IPv4 address or an IPv6 /64)": ADMISSION,
   "Time limits, in seconds, which may have a fraction": TIMEOUTS,

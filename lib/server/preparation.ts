@@ -13,6 +13,7 @@ import { resolveListenAddress } from "../net/inherited_names.ts";
 import { formatListenAddress, parseListenAddress } from "../net/listen_address.ts";
 import { ListenError } from "../net/listener.ts";
 import type { Tls } from "../net/tls.ts";
+import type { Upgrader } from "../web/upgrade.ts";
 import type { Settings } from "./settings.ts";
 
 /** The options that are sets of networks. */
@@ -26,6 +27,8 @@ export interface Prepared {
   /** What of the launch deserves a warning. */
   readonly warnings: readonly string[];
   readonly tls: Tls | undefined;
+  /** What opens WebSockets, if any of its addresses is for them. */
+  readonly upgrader: Upgrader | undefined;
 }
 
 /** Options for {@linkcode prepare}. */
@@ -54,8 +57,9 @@ export async function prepare(
   };
   const { launch, warnings } = await checkChildren(settings, signal);
   const tls = await openTls(settings, old?.tls);
+  const upgrader = await openUpgrader(settings);
   signal?.throwIfAborted();
-  return { settings, networks, launch, warnings, tls };
+  return { settings, networks, launch, warnings, tls, upgrader };
 }
 
 /**
@@ -82,4 +86,18 @@ async function openTls(settings: Settings, old: Tls | undefined): Promise<Tls | 
   } catch (error) {
     throw new ListenError(settings.listen.join(" and "), messageOf(error));
   }
+}
+
+async function openUpgrader(settings: Settings): Promise<Upgrader | undefined> {
+  const { listen, wsMode, wsProtocol, origin, page, wsMaxMessageBytes, wsPingMs } = settings;
+  if (!listen.some((text) => parseListenAddress(text)!.webSocketPath)) return undefined;
+  const { Upgrader } = await import("../web/upgrade.ts");
+  return new Upgrader({
+    mode: wsMode,
+    protocols: wsProtocol,
+    origins: origin,
+    hasPage: page,
+    maxMessageBytes: wsMaxMessageBytes,
+    pingMs: wsPingMs,
+  });
 }

@@ -22,6 +22,7 @@ import { Children } from "../child/children.ts";
 import type { SpawnPace } from "../child/spawn_pace.ts";
 import type { Exit } from "../child/worker.ts";
 import type { Connection } from "../net/connection.ts";
+import { parseListenAddress } from "../net/listen_address.ts";
 import type { Acceptor, Target } from "./acceptor.ts";
 import type { Prepared } from "./preparation.ts";
 import { type ConnectionStatus, nonZero, type ServerStatus } from "./server_status.ts";
@@ -94,8 +95,7 @@ export class Service implements Target {
   start(acceptors: readonly Acceptor[]): void {
     const { settings: { handler, warm }, warnings } = this.#prepared;
     for (const warning of warnings) this.#log.warn(warning);
-    this.#acceptors = acceptors;
-    for (const acceptor of acceptors) acceptor.acceptFor(this);
+    this.#acceptWith(acceptors);
     const address = this.addresses.join(" ");
     this.#log.info("listening", { address, handler: handler.name, warm });
   }
@@ -111,14 +111,15 @@ export class Service implements Target {
   }
 
   /** Takes a client that an acceptor has accepted. */
-  handle(client: Connection): void {
-    const handling = this.#intake.handle(client).finally(() => this.#connections.delete(handling));
+  handle(client: Connection, webSocketPath?: string): void {
+    const handling = this.#intake.handle(client, webSocketPath)
+      .finally(() => this.#connections.delete(handling));
     this.#connections.add(handling);
   }
 
-  /** Where it listens: `ip:port`, or `unix:path`. */
+  /** Where it listens: `ip:port`, `unix:path`, or one of these after `ws://`. */
   get addresses(): string[] {
-    return this.#acceptors.map(({ listener }) => listener.name);
+    return this.#acceptors.map(({ name }) => name);
   }
 
   /** What it runs with. */
@@ -213,8 +214,7 @@ export class Service implements Target {
     this.#intake.update(intakeOptionsOf(prepared));
     this.#sessions.update(prepared.settings);
     this.#children.update(prepared.settings, prepared.launch);
-    this.#acceptors = acceptors;
-    for (const acceptor of acceptors) acceptor.acceptFor(this);
+    this.#acceptWith(acceptors);
     for (const acceptor of gone) {
       this.#closing.add(acceptor);
       acceptor.close({ mayReopen: true });
@@ -244,6 +244,15 @@ export class Service implements Target {
     this.#killAll();
     this.#killed.resolve();
     return this.finished;
+  }
+
+  /** Accepts by these, one for each of its addresses. */
+  #acceptWith(acceptors: readonly Acceptor[]): void {
+    this.#acceptors = acceptors;
+    acceptors.forEach((acceptor, index) => {
+      const text = this.#prepared.settings.listen[index]!;
+      acceptor.acceptFor(this, parseListenAddress(text)!.webSocketPath);
+    });
   }
 
   /** Serves the first client that gets a child, or for which none can be started, and shuts down. */
@@ -289,6 +298,6 @@ export class Service implements Target {
   }
 }
 
-function intakeOptionsOf({ settings, networks, tls }: Prepared): IntakeOptions {
-  return { ...settings, ...networks, tls };
+function intakeOptionsOf({ settings, networks, tls, upgrader }: Prepared): IntakeOptions {
+  return { ...settings, ...networks, tls, upgrader };
 }

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { type Connection, LINGER_MS } from "../net/connection.ts";
+import { type Connection, type Ending, LINGER_MS, ProtocolError } from "../net/connection.ts";
 import type { Logger } from "../base/log.ts";
 import type { Observer } from "../base/observer.ts";
 import { discard, type Endpoint, Flow, pump } from "../base/relay.ts";
@@ -134,6 +134,12 @@ export class Session {
     return exit.signal ?? exit.code;
   }
 
+  /** What its client is told of the end. */
+  get #ending(): Ending {
+    const { childExit } = this;
+    return { reason: this.#reason!, hasFailed: childExit !== undefined && childExit !== 0 };
+  }
+
   /** Whether the server cut it, or Ctrl-C did, which reaches children that have no group. */
   get wasCut(): boolean {
     const { exit, wasStopped, hasGroup } = this.#worker;
@@ -176,7 +182,8 @@ export class Session {
       worker.cancel();
     }
     await worker.stop(killTimeoutMs, this.#reason === "eof-timeout" ? 0 : killTimeoutMs);
-    await settlesWithin(Promise.all([input, output]), LINGER_MS);
+    const told = output.then(() => client.end(this.#ending));
+    await settlesWithin(Promise.all([input, told]), LINGER_MS);
     clearTimeout(this.#timer);
     client.close();
     worker.release();
@@ -245,6 +252,7 @@ export class Session {
     }
     if (end === "source-failed") return this.#clientFailed(flow.error);
     this.#inputEnded = true;
+    if (!client.hasHalfClose) this.stop("client-closed");
     this.#limitSilence();
     this.#checkEnd();
   }
@@ -269,7 +277,7 @@ export class Session {
   #clientFailed(error: unknown): void {
     const { id, log } = this.#options;
     if (this.#reason === undefined) log.debug("lost", { id, error: String(error) });
-    this.stop("client-reset");
+    this.stop(error instanceof ProtocolError ? "protocol-error" : "client-reset");
   }
 
   /** From now on the eof timeout applies: the input has ended, or the child has exited. */

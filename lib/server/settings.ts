@@ -24,7 +24,8 @@ export function resolveSettings(options: ServerOptions): Settings {
   const given = options as unknown as Record<string, unknown>;
   const settings: Record<string, unknown> = { handler };
   for (const [key, option] of Object.entries<Option>(OPTIONS)) {
-    const value = given[key] ?? (key === "warm" ? handler.warm : option.default);
+    const value = given[key] ??
+      (key === "warm" || key === "wsMode" ? handler[key] : option.default);
     if (value === undefined) continue;
     if (option.range) requireInRange(key, value as number, option.range);
     if (option.words?.includes(value as string) === false) {
@@ -58,9 +59,11 @@ export function resolveSettings(options: ServerOptions): Settings {
  *
  * @throws {RangeError} One of them is none.
  */
-export function addressesOf({ listen = [], hostname, port, unix }: ServerOptions): string[] {
+export function addressesOf(
+  { listen = [], hostname, port, unix, webSocket = [] }: ServerOptions,
+): string[] {
   const isShort = hostname !== undefined || port !== undefined ||
-    listen.length === 0 && unix === undefined;
+    listen.length + webSocket.length === 0 && unix === undefined;
   const tcp = {
     transport: "tcp",
     hostname: hostname ?? OPTIONS.hostname.default,
@@ -70,6 +73,7 @@ export function addressesOf({ listen = [], hostname, port, unix }: ServerOptions
     ...listen,
     ...(isShort ? [formatListenAddress(tcp)] : []),
     ...(unix === undefined ? [] : [`unix:${unix}`]),
+    ...webSocket.map((text) => `ws://${text}`),
   ];
   for (const text of texts) {
     if (parseListenAddress(text)) continue;

@@ -13,7 +13,13 @@ import { nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import type { Connection } from "../net/connection.ts";
-import { encodeResponse, type HttpResponse, parseHead, readHead, textResponse } from "../net/http.ts";
+import {
+  encodeResponse,
+  type HttpResponse,
+  parseHead,
+  readHead,
+  textResponse,
+} from "../net/http.ts";
 import type { Listener } from "../net/listener.ts";
 
 /** A request, as far as it matters here. */

@@ -1,0 +1,72 @@
+/**
+ * The client behind an HTTP proxy, as the headers `Forwarded` (RFC 7239) and `X-Forwarded-For` name
+ * it. Every proxy adds the address that it was connected from at the end of the list, and whoever is
+ * not trusted may have written what stands before.
+ *
+ * @module
+ */
+
+import type { Networks, SocketAddress } from "../net/address.ts";
+import { formatAddress, parseAddress, unmapIPv4 } from "../net/address.ts";
+
+/**
+ * The last address that a trusted proxy has been connected from and that is not a trusted proxy's
+ * itself; `undefined` if no header says. Its port is 0 where none is given.
+ *
+ * @throws {RangeError} A header is malformed, or the two disagree: a proxy has set one, and let the
+ * client's other one through.
+ */
+export function forwardedFor(
+  fields: ReadonlyMap<string, string>,
+  proxies: Networks,
+): SocketAddress | undefined {
+  const [standard, usual] = [
+    lastOf(nodesIn(fields.get("forwarded") ?? ""), proxies),
+    lastOf(split(fields.get("x-forwarded-for") ?? ""), proxies),
+  ];
+  if (standard && usual && standard.hostname !== usual.hostname) {
+    throw new RangeError("Forwarded and X-Forwarded-For name different clients");
+  }
+  return standard ?? usual;
+}
+
+function lastOf(nodes: readonly string[], proxies: Networks): SocketAddress | undefined {
+  let last: SocketAddress | undefined;
+  for (const node of nodes.toReversed()) {
+    const address = parseNode(node);
+    if (address === undefined) break; // "unknown", or a name that only its proxy knows
+    last = address;
+    if (!proxies.has(address.hostname)) break;
+  }
+  return last;
+}
+
+/**
+ * The nodes that a `Forwarded` header has been passed on for; empty where an element does not say. A
+ * part that is malformed spoils all of it: a client could have begun it to hide what follows.
+ */
+function nodesIn(header: string): string[] {
+  const nodes = [""];
+  const pair = /[ \t]*(?:([^=;,\s"]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*)))?[ \t]*([;,]|$)/y;
+  for (;;) {
+    const match = pair.exec(header);
+    if (match === null) throw new RangeError("the header Forwarded is malformed");
+    const [, name, quoted, plain, separator] = match;
+    if (name?.toLowerCase() === "for") nodes[nodes.length - 1] = quoted ?? plain!;
+    if (separator === "") return nodes;
+    if (separator === ",") nodes.push("");
+  }
+}
+
+function split(list: string): string[] {
+  return list === "" ? [] : list.split(",").map((text) => text.trim());
+}
+
+/** `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4711`. */
+function parseNode(node: string): SocketAddress | undefined {
+  const [, bracketed, plain = node, port = "0"] =
+    /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(node) ?? [];
+  const bytes = parseAddress(bracketed ?? plain);
+  if (bytes === undefined || Number(port) > 65_535) return undefined;
+  return unmapIPv4({ hostname: formatAddress(bytes), port: Number(port) });
+}

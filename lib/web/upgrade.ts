@@ -1,0 +1,218 @@
+/**
+ * The opening handshake of a WebSocket (RFC 6455, section 4): reads the request of a client, and
+ * answers it. One that asks for no WebSocket gets the page, or is told what is wrong.
+ *
+ * @module
+ */
+
+import { settlesWithin } from "../base/settles_within.ts";
+import type { Networks } from "../net/address.ts";
+import type { RequestFacts } from "../net/client_facts.ts";
+import { Connection, type Ending, LINGER_MS } from "../net/connection.ts";
+import {
+  encodeHead,
+  encodeResponse,
+  type HttpHead,
+  type HttpResponse,
+  parseHead,
+  readHead,
+  textResponse,
+} from "../net/http.ts";
+import type { MessageMode } from "../net/message_mode.ts";
+import { forwardedFor } from "./forwarded.ts";
+import { isLoopback, originProblem } from "./origin.ts";
+import { CONTENT_SECURITY_POLICY, pageFor } from "./page.ts";
+import { WebSocketTransport } from "./web_socket.ts";
+
+/** How WebSockets are opened. */
+export interface UpgradeOptions {
+  /** What a message is, unless the client asks for something else. */
+  readonly mode: MessageMode;
+  /** The sub-protocols of the handler. */
+  readonly protocols: readonly string[];
+  /** The origins of the pages that may connect; none for those of the server's own host. */
+  readonly origins: readonly string[];
+  /** Whether a browser gets a page to connect with. */
+  readonly hasPage: boolean;
+  readonly maxMessageBytes: number;
+  readonly pingMs: number;
+}
+
+/** Where a client has connected to. */
+export interface UpgradeContext {
+  /** The path at which, and below which, WebSockets are served. */
+  readonly path: string;
+  /** The proxies that may say who their client is. */
+  readonly proxies: Networks;
+}
+
+/** A client is answered by something else than a WebSocket. */
+export class NoUpgrade extends Error {
+  override readonly name = "NoUpgrade";
+  /** Whether it is the page. */
+  readonly isPage: boolean;
+  /** What it is sent. */
+  readonly response: Uint8Array<ArrayBuffer>;
+
+  constructor(response: HttpResponse, { isPage = false, isHead = false } = {}) {
+    super(isPage ? "the page" : response.body.trim());
+    this.isPage = isPage;
+    this.response = encodeResponse(response, isHead);
+  }
+}
+
+/** Sub-protocols by which a client asks for a mode: our own, and that of noVNC and websockify. */
+const MODE_PROTOCOLS: ReadonlyMap<string, MessageMode> = new Map([
+  ["spawnd.lines", "lines"],
+  ["spawnd.text", "text"],
+  ["spawnd.bytes", "bytes"],
+  ["binary", "bytes"],
+]);
+
+/** What a key is joined with (RFC 6455, section 1.3). */
+const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const VERSION = "13";
+
+/** Opens WebSockets. */
+export class Upgrader {
+  readonly #options: UpgradeOptions;
+
+  constructor(options: UpgradeOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Reads a client's request and opens its WebSocket; resolves to a connection that carries its
+   * messages, or to what else the client has to be sent. There is no timeout: close `client` to
+   * abort.
+   *
+   * @throws Whatever a read or write throws.
+   */
+  async upgrade(client: Connection, context: UpgradeContext): Promise<Connection | NoUpgrade> {
+    try {
+      return await this.#upgrade(client, context);
+    } catch (error) {
+      if (error instanceof NoUpgrade) return error;
+      throw error;
+    }
+  }
+
+  /** Tells a client that has not been read yet why it is refused, and closes, within some time. */
+  async refuse(client: Connection, context: UpgradeContext, ending: Ending): Promise<void> {
+    const { reason, text } = ending;
+    const refuse = async () => {
+      const result = await this.upgrade(client, context);
+      if (result instanceof Connection) return await result.refuse(ending);
+      const response = textResponse(reason === "busy" ? 503 : 403, text || reason);
+      await client.closeAfter(encodeResponse(response));
+    };
+    await settlesWithin(refuse(), LINGER_MS);
+    client.close();
+  }
+
+  async #upgrade(client: Connection, context: UpgradeContext): Promise<Connection> {
+    const text = await readHead(client);
+    const head = text === undefined ? undefined : parseHead(text);
+    if (head === undefined) throw refused(text === undefined ? 431 : 400);
+    const request = requestOf(head, context.path);
+    await this.#requireUpgrade(head);
+    const isProxied = context.proxies.has(client.address ?? "");
+    this.#requireOrigin(head, client, isProxied);
+    const source = isProxied ? sourceOf(head, context.proxies) : undefined;
+    const { mode, protocol } = this.#choose(head);
+    await client.write(encodeHead(101, {
+      upgrade: "websocket",
+      connection: "Upgrade",
+      "sec-websocket-accept": await acceptOf(head.fields.get("sec-websocket-key")!),
+      ...(protocol !== undefined && { "sec-websocket-protocol": protocol }),
+    }));
+    const transport = new WebSocketTransport(client, { ...this.#options, mode });
+    return new Connection(transport, { ...client.facts, ...(source && { source }), request });
+  }
+
+  /** Answers what does not ask for a WebSocket, or not as it should. */
+  async #requireUpgrade({ method, fields }: HttpHead): Promise<void> {
+    const isHead = method === "HEAD";
+    if (method !== "GET" && !isHead) {
+      throw refused(405, "only GET and HEAD", { allow: "GET, HEAD" });
+    }
+    const hasToken = (name: string, token: string) =>
+      (fields.get(name) ?? "").toLowerCase().split(/[ \t]*,[ \t]*/).includes(token);
+    if (!hasToken("upgrade", "websocket") || !hasToken("connection", "upgrade") || isHead) {
+      if (this.#options.hasPage) throw new NoUpgrade(await this.#page(), { isPage: true, isHead });
+      throw refused(426, "only WebSockets are served here", { upgrade: "websocket" });
+    }
+    if (fields.get("sec-websocket-version") !== VERSION) {
+      throw refused(426, `only version ${VERSION}`, { "sec-websocket-version": VERSION });
+    }
+    if (!/^[A-Za-z\d+/]{22}==$/.test(fields.get("sec-websocket-key") ?? "")) {
+      throw refused(400, "there is no valid Sec-WebSocket-Key");
+    }
+  }
+
+  #requireOrigin({ fields }: HttpHead, client: Connection, isProxied: boolean): void {
+    const problem = originProblem({
+      origin: fields.get("origin"),
+      host: fields.get("host") ?? "",
+      isLocal: !isProxied && isLoopback(client.facts.destination?.hostname ?? ""),
+    }, this.#options.origins);
+    if (problem !== undefined) throw refused(403, problem);
+  }
+
+  /** The first sub-protocol that the client offers and that there is, and the mode it means. */
+  #choose({ fields }: HttpHead): { mode: MessageMode; protocol?: string } {
+    const { mode, protocols } = this.#options;
+    const offered = (fields.get("sec-websocket-protocol") ?? "").split(/[ \t]*,[ \t]*/);
+    const protocol = offered.find((name) => protocols.includes(name) || MODE_PROTOCOLS.has(name));
+    if (protocol === undefined) return { mode };
+    if (protocols.includes(protocol)) return { mode, protocol };
+    return { mode: MODE_PROTOCOLS.get(protocol)!, protocol };
+  }
+
+  async #page(): Promise<HttpResponse> {
+    return {
+      status: 200,
+      headers: {
+        "content-type": "text/html; charset=utf-8",
+        "content-security-policy": await CONTENT_SECURITY_POLICY,
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+      },
+      body: pageFor(this.#options.mode),
+    };
+  }
+}
+
+function refused(status: number, text?: string, headers?: Record<string, string>): NoUpgrade {
+  return new NoUpgrade(textResponse(status, text, headers));
+}
+
+/** What a handler is told of a request. */
+function requestOf({ target, fields }: HttpHead, path: string): RequestFacts {
+  const [, found = "", query = ""] = /^(\/[^?]*)(?:\?(.*))?$/.exec(target) ?? [];
+  const scriptName = path.replace(/\/$/, "");
+  if (found !== scriptName && !found.startsWith(`${scriptName}/`)) {
+    throw refused(404, `there is only ${path}`);
+  }
+  let pathInfo;
+  try {
+    pathInfo = decodeURIComponent(found.slice(scriptName.length));
+  } catch {
+    throw refused(400, "the path is not valid");
+  }
+  if (pathInfo.includes("\0")) throw refused(400, "the path is not valid");
+  return { target, scriptName, pathInfo, query, fields };
+}
+
+function sourceOf({ fields }: HttpHead, proxies: Networks): ReturnType<typeof forwardedFor> {
+  try {
+    return forwardedFor(fields, proxies);
+  } catch (error) {
+    throw refused(400, (error as Error).message);
+  }
+}
+
+async function acceptOf(key: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(key + GUID));
+  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+}
