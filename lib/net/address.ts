@@ -67,6 +67,11 @@ export function formatAddress(bytes: Uint8Array): string {
   return new URL(`http://[${text}]`).hostname.slice(1, -1);
 }
 
+/** Whether a host name, or an address, is one by which a machine reaches only itself. */
+export function isLoopback(hostname: string): boolean {
+  return /^(localhost|127\.[\d.]+|\[?::1\]?)$/.test(hostname);
+}
+
 /**
  * The source that an address counts as in per-source limits: an IPv4 address itself, but only the
  * first 64 bits of an IPv6 address, because one subscriber can use a whole /64 (RFC 6177).

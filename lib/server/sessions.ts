@@ -132,7 +132,8 @@ export class Sessions {
 
   /**
    * Waits for the start of a child. A client that resets the connection meanwhile gives up its turn.
-   * One that only ends its input does not: it may still want the answer of a program without input.
+   * One that only ends its input does not, where it can do that: it may still want the answer of a
+   * program without input.
    */
   async #untilStarted(
     taken: Promise<Taken>,
@@ -141,7 +142,9 @@ export class Sessions {
   ): Promise<Taken> {
     this.#waiting.add(wait);
     const leave = () => wait.abort({ reason: "left" } satisfies Refused);
-    client.hasLeft().then((hasEnded) => hasEnded ? client.probe() : undefined).catch(leave);
+    client.hasLeft().then((hasEnded) => {
+      if (hasEnded) return client.hasHalfClose ? client.probe() : leave();
+    }).catch(leave);
     const probing = setInterval(() => client.probe().catch(leave), PROBE_INTERVAL_MS);
     try {
       return await taken;

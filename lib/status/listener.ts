@@ -31,6 +31,7 @@
 import type { Observer } from "../base/observer.ts";
 import { Listener } from "../net/listener.ts";
 import type { StatusSource } from "../server/server_status.ts";
+import { isLoopback } from "../net/address.ts";
 import type { HttpResponse } from "../net/http.ts";
 import { type HttpRequest, HttpServer, MAX_CONNECTIONS } from "./http.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
@@ -166,10 +167,6 @@ function single(server: StatusSource): StatusSources {
     },
     maxChildren: 0,
   };
-}
-
-function isLoopback(hostname: string): boolean {
-  return /^(localhost|127\.[\d.]+|\[?::1\]?)$/.test(hostname);
 }
 
 /** A response that caches do not keep and other sites cannot embed. */

@@ -6,6 +6,8 @@
  * @module
  */
 
+import { isLoopback } from "../net/address.ts";
+
 /** What of a request decides. */
 export interface OriginRequest {
   /** The header `Origin`, which browsers send; other clients are not pages. */
@@ -38,9 +40,4 @@ export function originProblem(
   if (isLocal && !isLoopback(server.hostname)) {
     return `the loopback is not ${server.hostname}; --origin would allow it`;
   }
-}
-
-/** Whether a host name is one of this machine's to itself. */
-export function isLoopback(hostname: string): boolean {
-  return /^(localhost|127\.[\d.]+|\[?::1\]?)$/.test(hostname);
 }

@@ -6,7 +6,7 @@
  */
 
 import { settlesWithin } from "../base/settles_within.ts";
-import type { Networks } from "../net/address.ts";
+import { isLoopback, type Networks } from "../net/address.ts";
 import type { RequestFacts } from "../net/client_facts.ts";
 import { Connection, type Ending, LINGER_MS } from "../net/connection.ts";
 import {
@@ -20,7 +20,7 @@ import {
 } from "../net/http.ts";
 import type { MessageMode } from "../net/message_mode.ts";
 import { forwardedFor } from "./forwarded.ts";
-import { isLoopback, originProblem } from "./origin.ts";
+import { originProblem } from "./origin.ts";
 import { CONTENT_SECURITY_POLICY, pageFor } from "./page.ts";
 import { WebSocketTransport } from "./web_socket.ts";
 

@@ -49,7 +49,6 @@ const CODES: Readonly<Record<string, number>> = {
   "failed": CLOSE_CODE.failed,
   "busy": CLOSE_CODE.tryLater,
   "drain-timeout": CLOSE_CODE.goingAway,
-  "killed": CLOSE_CODE.goingAway,
 };
 
 /** One client's WebSocket, after the opening handshake. */
