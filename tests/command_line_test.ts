@@ -11,7 +11,8 @@ Deno.test("without arguments it is the counter service with the defaults", () =>
   const defaults = Object.entries<Option>(OPTIONS)
     .filter(([key, option]) => option.default !== undefined && key !== "listen")
     .map(([key, option]) => [key, option.default]);
-  assertEquals<unknown>(settings, { ...Object.fromEntries(defaults), warm: 8 });
+  const ofHandler = { warm: 8, wsMode: "bytes" };
+  assertEquals<unknown>(settings, { ...Object.fromEntries(defaults), ...ofHandler });
   assertEquals([handler.name, listen], ["counter", ["0.0.0.0:9527"]]);
 });
 
@@ -29,6 +30,10 @@ Deno.test("every option sets what it says, and seconds may have a fraction", () 
     ..."--idle-timeout 60 --session-timeout 3600".split(" "),
     ..."--eof-timeout=0.25 --kill-timeout .5 --drain-timeout 3. --warm 9".split(" "),
     ..."--send-proxy 2 --uid 1000 --gid 100 --stderr log".split(" "),
+    ..."--websocket :80/chat --ws-mode text --ws-protocol mqtt --origin https://a.example".split(
+      " ",
+    ),
+    ..."--ws-max-message 65536 --ws-ping 0.5 --no-page".split(" "),
     ..."--log-level error --log-format json".split(" "),
   ]);
   const { handler: _, ...settings } = server;
@@ -38,6 +43,13 @@ Deno.test("every option sets what it says, and seconds may have a fraction", () 
     backlog: 8,
     reusePort: true,
     unix: "/run/x",
+    webSocket: [":80/chat"],
+    wsMode: "text",
+    wsProtocol: ["mqtt"],
+    origin: ["https://a.example"],
+    wsMaxMessageBytes: 65_536,
+    wsPingMs: 500,
+    page: false,
     cert: ["c.pem", "d.pem"],
     key: ["k.pem", "l.pem"],
     clientCa: ["a.pem"],

@@ -90,6 +90,7 @@ Deno.test("status.json has every connection with its byte counts", async () => {
       "source-rate": 0,
       "busy": 0,
       "handshake": 0,
+      "page": 0,
       "left": 0,
     },
     warm: 2,

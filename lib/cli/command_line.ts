@@ -16,7 +16,13 @@ import {
 } from "../child/handler.ts";
 import type { Option, ServerOptions } from "../server/options.ts";
 import { ALL_OPTIONS, COMMAND_OPTIONS, nameOf } from "./command_options.ts";
-import { listenAddresses, overlapWith, ownedByStatus } from "./listen_addresses.ts";
+import {
+  idleWebSocketOptions,
+  listenAddresses,
+  overlapWith,
+  ownedByStatus,
+  WITHOUT_WEB_SOCKET,
+} from "./listen_addresses.ts";
 import { findConflicts, unmatchedKeys } from "./option_rules.ts";
 import { domainOf, readText, type StatusAddress } from "./option_values.ts";
 import { nearest } from "./suggest.ts";
@@ -143,6 +149,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     else handler = named ?? handler;
   }
   if (problems.length === 0 && !counts.config) {
+    for (const key of idleWebSocketOptions({ ...server, handler })) {
+      problems.push(`--${nameOf(key)} ${WITHOUT_WEB_SOCKET}: give a --websocket`);
+    }
     const owned = ownedByStatus(settings);
     for (const address of listenAddresses({ ...server, handler })) {
       const one = { owner: "the server", address };

@@ -13,7 +13,13 @@ import { FILE_COMMAND_OPTIONS, SERVICE_NAME, SHARED_OPTIONS, TOP_KEYS } from "./
 import { Complaints, readObject, readOptions } from "./config_object.ts";
 import { countsOf, readService } from "./config_service.ts";
 import { parseJsonc, propertiesOf } from "./jsonc.ts";
-import { listenAddresses, overlapWith, ownedByStatus } from "./listen_addresses.ts";
+import {
+  idleWebSocketOptions,
+  listenAddresses,
+  overlapWith,
+  ownedByStatus,
+  WITHOUT_WEB_SOCKET,
+} from "./listen_addresses.ts";
 import { findConflicts } from "./option_rules.ts";
 import { shown, UsageError } from "./usage_error.ts";
 
@@ -121,6 +127,11 @@ export function parseConfiguration(
     });
     if (complaints.count > count) continue;
     services.set(name, options);
+    for (const key of idleWebSocketOptions(options)) {
+      const option = nameOf(key);
+      const place = object.properties.get(option);
+      if (place) complaints.add(place, [shown(name), option], WITHOUT_WEB_SOCKET);
+    }
     for (const address of listenAddresses(options)) {
       const one = { owner: shown(name), address };
       const problem = overlapWith(owned, one);

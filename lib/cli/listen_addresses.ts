@@ -10,7 +10,7 @@ import {
   overlap,
   parseListenAddress,
 } from "../net/listen_address.ts";
-import type { ServerOptions } from "../server/options.ts";
+import { type ServerOptions, WEB_SOCKETS } from "../server/options.ts";
 import { addressesOf } from "../server/settings.ts";
 import type { StatusAddress } from "./option_values.ts";
 import { shown } from "./usage_error.ts";
@@ -19,6 +19,15 @@ import { shown } from "./usage_error.ts";
 export function listenAddresses(options: ServerOptions): ListenAddress[] {
   return addressesOf(options).map((text) => parseListenAddress(text)!);
 }
+
+/** The options for WebSockets, by key, that these have although they serve none. */
+export function idleWebSocketOptions(options: ServerOptions): string[] {
+  if (listenAddresses(options).some(({ webSocketPath }) => webSocketPath !== undefined)) return [];
+  return Object.keys(WEB_SOCKETS).filter((key) => options[key as keyof ServerOptions] !== undefined);
+}
+
+/** What is wrong with such an option. */
+export const WITHOUT_WEB_SOCKET = "is for WebSockets, and no address is";
 
 /** An address, and the name of what listens there. */
 export interface Owned {

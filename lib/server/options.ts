@@ -475,7 +475,8 @@ const LISTENING = {
   },
 } as const satisfies Table;
 
-const WEB_SOCKETS = {
+/** What of WebSockets can be told; all but the first make sense only where there are some. */
+export const WEB_SOCKETS = {
   webSocket: {
     name: "websocket",
     argument: "ADDRESS[/PATH]",
