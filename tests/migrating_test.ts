@@ -186,6 +186,13 @@ testWith("ncat", "ncat", "the table of ncat has its options", async () => {
   assertEquals(table.sort(), options);
 });
 
+testWith("websocketd", "websocketd", "the table of websocketd has its options", async () => {
+  const options = [...(await output("websocketd", "--help")).matchAll(/^ {2}(-\w[\w-]*)/gm)]
+    .map(([, option]) => option!);
+  assert(options.length > 20, `${options.length}`);
+  assertEquals(optionsOf("websocketd").sort(), options.sort());
+});
+
 testWith(
   "socat",
   "socat",
