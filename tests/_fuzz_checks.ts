@@ -92,6 +92,13 @@ function isClean({ reason, exit }: LogRecord, { exit: due }: FuzzHandler): boole
 const TLS_ALERT = 21;
 const TLS_ALERT_BYTES = 7;
 
+/** What Deno as a client and as a server agree on. */
+const TLS_FACTS = {
+  protocol: "TLSv1.3",
+  cipher: "TLS_AES_256_GCM_SHA384",
+  serverName: "localhost",
+};
+
 /**
  * Asserts that every client got a part of its answer or of the refusal and nothing else, and that
  * those who behaved and were not cut got all of it. Returns how many whole answers there were.
@@ -116,7 +123,8 @@ export function assertAnswers(
     const { plan: { isPolite, via, tls }, connected, ended, timedOut, received, sent } = report;
     if (!connected) continue;
     const client = `client ${nameOf(report)}, which sent ${sent} and got ${received.length} bytes,`;
-    const preamble = sendProxy ? formatProxyHeader(sendProxy, report.addresses) : payload(0);
+    const facts = { ...report.addresses, ...(tls && { tls: TLS_FACTS }) };
+    const preamble = sendProxy ? formatProxyHeader(sendProxy, facts) : payload(0);
     const verdict: Verdict | undefined = handler.judge?.(
       received,
       concat([preamble, payload(sent)]),

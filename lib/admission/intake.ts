@@ -243,7 +243,9 @@ export class Intake {
     const result = await upgrader.upgrade(pending.client, context);
     if (!(result instanceof Connection)) {
       const { isPage, message, response } = result;
-      return { reason: isPage ? "page" : "handshake", error: message, response };
+      return isPage
+        ? { reason: "page", response }
+        : { reason: "handshake", error: message, response };
     }
     pending.client = result;
     pending.webSocket = undefined;

@@ -23,7 +23,9 @@ export function listenAddresses(options: ServerOptions): ListenAddress[] {
 /** The options for WebSockets, by key, that these have although they serve none. */
 export function idleWebSocketOptions(options: ServerOptions): string[] {
   if (listenAddresses(options).some(({ webSocketPath }) => webSocketPath !== undefined)) return [];
-  return Object.keys(WEB_SOCKETS).filter((key) => options[key as keyof ServerOptions] !== undefined);
+  return Object.keys(WEB_SOCKETS).filter((key) =>
+    options[key as keyof ServerOptions] !== undefined
+  );
 }
 
 /** What is wrong with such an option. */
