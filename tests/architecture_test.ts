@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["lib/web"],
   ["lib/net"],
   ["lib/base"],
+  ["lib/handler"],
 ];
 
 /** Each source file of the repository with the local files it imports, paths from the root. */

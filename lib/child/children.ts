@@ -16,7 +16,7 @@ import { ucspiVariables, UNSET_VARIABLES } from "./environment.ts";
 import { GrantAdvice } from "./grant_advice.ts";
 import { HandlerError } from "./handler.ts";
 import { checkHandler } from "./handler_check.ts";
-import { type Launch, type LaunchOptions, prepareLaunch } from "./launch.ts";
+import { type Launch, type LaunchOptions, prepareLaunch, withHeader } from "./launch.ts";
 import { Pool } from "./pool.ts";
 import type { SpawnPace } from "./spawn_pace.ts";
 import { StartGate } from "./start_gate.ts";
@@ -70,8 +70,8 @@ export async function checkChildren(
   signal?: AbortSignal,
 ): Promise<{ launch: Launch; warnings: string[] }> {
   const { launch, surroundings, warnings } = await prepareLaunch(options, signal);
-  await checkHandler(options.handler, surroundings, signal);
-  return { launch, warnings };
+  const usesServe = await checkHandler(options.handler, surroundings, signal);
+  return { launch: usesServe ? withHeader(launch) : launch, warnings };
 }
 
 /** All child processes of a server. */
@@ -158,8 +158,10 @@ export class Children {
    * too, and the client has waited enough.
    *
    * @throws What the start throws.
+   * @throws {Error} A reload has changed what children read first.
    */
-  replace(client: ClientFacts): Worker {
+  replace(client: ClientFacts, dead: Worker): Worker {
+    if (dead.readsHeader !== this.#launch.readsHeader) throw new Error("the module has changed");
     return this.#gate.startNow(() => this.#spawn(ucspiVariables(client)));
   }
 

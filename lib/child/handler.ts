@@ -35,6 +35,8 @@ export interface Handler {
   readonly canSpawn: boolean;
   /** Commands of which one fails, with the reason on stderr, if the program cannot be started. */
   readonly checks?: readonly (readonly [command: string, ...args: string[]])[];
+  /** For a module, the command that prints its graph as `deno info --json` does. */
+  readonly graph?: readonly [command: string, ...args: string[]];
 }
 
 /** A handler cannot be started: its program or module is missing or not executable. */
@@ -160,6 +162,7 @@ export function moduleHandler(
       ...(grant.length > 0 ? [checkFlags(grant)] : []),
       [Deno.execPath(), "cache", "--quiet", ...resolution, module],
     ],
+    graph: [Deno.execPath(), "info", "--json", ...resolution, module],
   };
 }
 

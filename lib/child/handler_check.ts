@@ -1,6 +1,6 @@
 /**
- * The check of a handler before its first child is started: whether there is such a program, and
- * whether a module compiles.
+ * The check of a handler before its first child is started: whether there is such a program, whether
+ * a module compiles, and whether it uses `serve()`.
  *
  * @module
  */
@@ -8,38 +8,63 @@
 import { log } from "../base/log.ts";
 import { DENO_ENV, type Handler, HandlerError } from "./handler.ts";
 import type { Surroundings } from "./launch.ts";
+import { usesServe } from "./module_graph.ts";
 
 /** A check that takes longer than this says what it does, in milliseconds. */
 const NOTICE_MS = 2_000;
+
+/** What a check is given. */
+interface CheckContext {
+  readonly handler: Handler;
+  /** Those of its children. */
+  readonly surroundings: Surroundings;
+  /** Ends the check, and whatever it has started. */
+  readonly signal: AbortSignal | undefined;
+}
 
 /**
  * Checks that a handler can be started. For a module this also fetches and compiles everything it
  * imports, so that the first clients do not wait for that.
  *
- * @param surroundings Those of its children.
- * @param signal Ends the check, and whatever it has started.
+ * @return Whether it is a module that uses `serve()`.
  * @throws {HandlerError} It cannot be started; the message says why, in one line.
  */
 export async function checkHandler(
   handler: Handler,
   surroundings: Surroundings,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
+  const context = { handler, surroundings, signal };
   const isElsewhere = surroundings.cwd !== undefined || surroundings.gid !== undefined;
-  for (const check of handler.checks ?? (isElsewhere ? [["true"] as const] : [])) {
-    await run(handler, check, surroundings, signal);
+  const graph = readGraph(context);
+  try {
+    for (const check of handler.checks ?? (isElsewhere ? [["true"] as const] : [])) {
+      const output = await run(context, check, "null");
+      if (output?.success === false) throw new HandlerError(handler, reasonOf(output));
+    }
+  } finally {
+    await graph; // no process of the check outlives it
   }
+  // Both may fetch the same packages at once; what failed has them in the cache by now.
+  const json = await graph ?? await readGraph(context);
+  return json !== undefined && usesServe(json);
 }
 
-/** Runs one check. */
+/** The graph of a module; `undefined` for another handler, and if it cannot be had. */
+async function readGraph(context: CheckContext): Promise<string | undefined> {
+  if (context.handler.graph === undefined) return undefined;
+  const output = await run(context, context.handler.graph, "piped").catch(() => undefined);
+  return output?.success ? new TextDecoder().decode(output.stdout) : undefined;
+}
+
+/** Runs one check; resolves to `undefined` if Deno does not allow it. */
 async function run(
-  handler: Handler,
+  { handler, surroundings, signal }: CheckContext,
   [command, ...args]: readonly [command: string, ...args: string[]],
-  surroundings: Surroundings,
-  signal?: AbortSignal,
-): Promise<void> {
+  stdout: "null" | "piped",
+): Promise<Deno.CommandOutput | undefined> {
   // Without permission to run the check, the first spawn will show whether the handler starts.
-  if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return;
+  if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return undefined;
   const notice = setTimeout(() => {
     log.info("still fetching and compiling the handler", { handler: handler.name });
   }, NOTICE_MS);
@@ -51,7 +76,7 @@ async function run(
       args,
       env: { ...surroundings.env, ...DENO_ENV, NO_COLOR: "1" },
       stdin: "null",
-      stdout: "null",
+      stdout,
       stderr: "piped",
     }).output();
   } catch (error) {
@@ -60,11 +85,14 @@ async function run(
     clearTimeout(notice);
   }
   signal?.throwIfAborted();
-  const { success, stderr } = output;
-  if (success) return;
+  return output;
+}
+
+/** Why a check has failed. */
+function reasonOf({ stderr }: Deno.CommandOutput): string {
   const [first, ...more] = new TextDecoder().decode(stderr).split("\n");
   const location = more.find((line) => /^\s+at /.test(line)) ?? "";
   const cause = more.find((line) => /os error/.test(line)) ?? "";
   const reason = [first!.replace(/^error: /, ""), location, cause].map((text) => text.trim());
-  throw new HandlerError(handler, reason.filter((text) => text !== "").join(" "));
+  return reason.filter((text) => text !== "").join(" ");
 }

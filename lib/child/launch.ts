@@ -13,6 +13,7 @@
 
 import { KEPT_VARIABLES, withoutManager } from "./environment.ts";
 import { type Handler, HandlerError } from "./handler.ts";
+import { announceHeader } from "./sandbox.ts";
 import { inspectSystem, type SystemFacts } from "./system.ts";
 
 /**
@@ -52,6 +53,8 @@ export interface Launch {
   readonly options: Pick<Deno.CommandOptions, "cwd" | "uid" | "gid" | "clearEnv">;
   /** Its environment, apart from what only this child is told. */
   readonly env: Readonly<Record<string, string>>;
+  /** Whether its module reads a PROXY header of version 2 first, which the arguments announce. */
+  readonly readsHeader: boolean;
   /** Whether it has a process group of its own. */
   readonly hasGroup: boolean;
   /** Whether signals go to that group. */
@@ -99,11 +102,17 @@ export async function prepareLaunch(
     args,
     options: { ...place, ...(!setpriv && identity) },
     env: { ...env, ...handler.env },
+    readsHeader: false,
     hasGroup: wantsGroup && setsid !== undefined,
     signalsGroup: wantsGroup && setsid !== undefined && canSignalGroups,
     leavesRemains: leave,
   };
   return { launch, surroundings: { ...place, env, ...identity }, warnings };
+}
+
+/** The same launch for a module that uses `serve()`. */
+export function withHeader(launch: Launch): Launch {
+  return { ...launch, args: announceHeader(launch.args), readsHeader: true };
 }
 
 const NO_INIT =

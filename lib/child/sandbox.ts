@@ -41,6 +41,17 @@ for (const type of ["error", "unhandledrejection"]) {
 }
 `;
 
+const PRELOAD_FLAG = "--preload=data:text/javascript,";
+/** By this `serve()` knows that a PROXY header comes first. */
+const ANNOUNCEMENT = 'globalThis[Symbol.for("spawnd.header")] = true;';
+
+/** The same arguments of a module's process, with the announcement that its input begins with a header. */
+export function announceHeader(args: readonly string[]): string[] {
+  return args.map((arg) =>
+    arg.startsWith(PRELOAD_FLAG) ? arg + encodeURIComponent(ANNOUNCEMENT) : arg
+  );
+}
+
 /** The grant that a line of a module's stderr advises, if it is that of an uncaught error. */
 export function advisedGrant(line: string): string | undefined {
   const grant = line.split(ADVICE)[1];
@@ -52,7 +63,7 @@ export function advisedGrant(line: string): string | undefined {
 export function sandboxFlags(grants: readonly string[]): string[] {
   return [
     ...(has(grants, "import") ? [] : ["--cached-only"]),
-    `--preload=data:text/javascript,${encodeURIComponent(PRELOAD)}`,
+    PRELOAD_FLAG + encodeURIComponent(PRELOAD),
     ...grants.map((grant) => `--allow-${grant}`),
   ];
 }

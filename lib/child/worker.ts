@@ -180,6 +180,11 @@ export class Worker implements Endpoint {
     }
   }
 
+  /** Whether it reads a PROXY header of version 2 first, whatever the options say. */
+  get readsHeader(): boolean {
+    return this.#launch.readsHeader;
+  }
+
   /** Whether it has a process group of its own. */
   get hasGroup(): boolean {
     return this.#launch.hasGroup;

@@ -87,7 +87,6 @@ export class Sessions {
   async serve({ id, client, acceptedAtMs }: AcceptedConnection): Promise<Refused | undefined> {
     const { children, log, observer } = this.#context;
     const options = this.#options;
-    const { sendProxy, banner } = options;
     const wait = new AbortController();
     let taken;
     try {
@@ -96,11 +95,13 @@ export class Sessions {
     } catch (error) {
       return wait.signal.aborted ? wait.signal.reason : { reason: "failed", error: String(error) };
     }
+    const { worker } = taken;
+    const header = worker.readsHeader ? 2 : options.sendProxy;
     const session = new Session({
       ...taken,
-      replace: () => children.replace(client.facts),
-      preamble: sendProxy === 0 ? undefined : formatProxyHeader(sendProxy, client.facts),
-      banner: banner === "" ? undefined : new TextEncoder().encode(banner),
+      replace: () => children.replace(client.facts, worker),
+      preamble: header === 0 ? undefined : formatProxyHeader(header, client.facts),
+      banner: options.banner === "" ? undefined : new TextEncoder().encode(options.banner),
       id,
       client,
       acceptedAtMs,
