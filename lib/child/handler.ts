@@ -35,8 +35,13 @@ export interface Handler {
   readonly canSpawn: boolean;
   /** Commands of which one fails, with the reason on stderr, if the program cannot be started. */
   readonly checks?: readonly (readonly [command: string, ...args: string[]])[];
-  /** For a module, the command that prints its graph as `deno info --json` does. */
-  readonly graph?: readonly [command: string, ...args: string[]];
+  /** For a module, how Deno inspects it: a subcommand with its flags. */
+  readonly inspections?: {
+    /** Prints its graph as JSON. */
+    readonly graph: readonly string[];
+    /** Fails if a type is wrong; absent if types are not to be checked. */
+    readonly types?: readonly string[];
+  };
 }
 
 /** A handler cannot be started: its program or module is missing or not executable. */
@@ -134,12 +139,12 @@ export function counterHandler(options: { quiet?: boolean } = {}): Handler {
  * @param module A path, or a `file:`, `https:`, `jsr:` or `npm:` address.
  * @param args The module's `Deno.args`.
  * @param options `grant` names permissions of Deno, each perhaps with values, such as `env=TZ,LANG`
- * or `read=./data`.
+ * or `read=./data`. With `checkTypes`, the check of the module checks its types too.
  */
 export function moduleHandler(
   module: string,
   args: readonly string[] = [],
-  { grant = [] }: { grant?: readonly string[] } = {},
+  { grant = [], checkTypes = false }: { grant?: readonly string[]; checkTypes?: boolean } = {},
 ): Handler {
   const resolution = resolutionFlags(module);
   return {
@@ -162,7 +167,10 @@ export function moduleHandler(
       ...(grant.length > 0 ? [checkFlags(grant)] : []),
       [Deno.execPath(), "cache", "--quiet", ...resolution, module],
     ],
-    graph: [Deno.execPath(), "info", "--json", ...resolution, module],
+    inspections: {
+      graph: ["info", "--json", ...resolution],
+      ...(checkTypes && { types: ["check", "--quiet", ...resolution] }),
+    },
   };
 }
 
@@ -171,10 +179,10 @@ export function moduleHandler(
  * from its own folder. Neither may be spawnd's: its lock file covers only its own packages.
  */
 function resolutionFlags(module: string): string[] {
-  if (/^(?:https?|jsr|npm):/.test(module)) return ["--no-config", "--no-lock"];
+  const address = addressOf(module);
+  if (!address.startsWith("file:")) return ["--no-config", "--no-lock"];
   const home = new URL("../../", import.meta.url).href;
-  const file = module.startsWith("file:") ? module : toFileUrl(module);
-  return file.startsWith(home) ? ["--no-lock"] : [];
+  return address.startsWith(home) ? ["--no-lock"] : [];
 }
 
 /** A command that fails if Deno does not take these grants: an empty program, with them. */
@@ -183,11 +191,17 @@ function checkFlags(grants: readonly string[]): [string, ...string[]] {
   return [Deno.execPath(), "run", "--quiet", "--no-prompt", ...flags, "data:text/javascript,"];
 }
 
-/** The address of a path. */
-function toFileUrl(path: string): string {
+/**
+ * The address of a module.
+ *
+ * @param cwd Where its path begins, if it is relative; this path itself begins where the server runs.
+ */
+export function addressOf(module: string, cwd = "."): string {
+  if (/^(?:file|https?|jsr|npm):/.test(module)) return module;
   const base = new URL("file:///");
   base.pathname = `${Deno.cwd()}/`;
-  return new URL(path.replace(/[%?#]/g, encodeURIComponent), base).href;
+  const escape = (path: string) => path.replace(/[%?#]/g, encodeURIComponent);
+  return new URL(escape(module), new URL(`${escape(cwd)}/`, base)).href;
 }
 
 /**

@@ -6,7 +6,7 @@
  */
 
 import { log } from "../base/log.ts";
-import { DENO_ENV, type Handler, HandlerError } from "./handler.ts";
+import { addressOf, DENO_ENV, type Handler, HandlerError } from "./handler.ts";
 import type { Surroundings } from "./launch.ts";
 import { usesServe } from "./module_graph.ts";
 
@@ -37,12 +37,19 @@ export async function checkHandler(
   const context = { handler, surroundings, signal };
   const isElsewhere = surroundings.cwd !== undefined || surroundings.gid !== undefined;
   const graph = readGraph(context);
+  const notice = setTimeout(() => {
+    log.info("still fetching and compiling the handler", { handler: handler.name });
+  }, NOTICE_MS);
   try {
     for (const check of handler.checks ?? (isElsewhere ? [["true"] as const] : [])) {
       const output = await run(context, check, "null");
       if (output?.success === false) throw new HandlerError(handler, reasonOf(output));
     }
+    const types = handler.inspections?.types;
+    const output = types && await inspect(context, types);
+    if (output?.success === false) throw new HandlerError(handler, reasonOf(output));
   } finally {
+    clearTimeout(notice);
     await graph; // no process of the check outlives it
   }
   // Both may fetch the same packages at once; what failed has them in the cache by now.
@@ -52,9 +59,25 @@ export async function checkHandler(
 
 /** The graph of a module; `undefined` for another handler, and if it cannot be had. */
 async function readGraph(context: CheckContext): Promise<string | undefined> {
-  if (context.handler.graph === undefined) return undefined;
-  const output = await run(context, context.handler.graph, "piped").catch(() => undefined);
+  const args = context.handler.inspections?.graph;
+  if (args === undefined) return undefined;
+  const output = await inspect(context, args).catch(() => undefined);
   return output?.success ? new TextDecoder().decode(output.stdout) : undefined;
+}
+
+/**
+ * Runs a subcommand of Deno on a module in its folder: `deno run` takes the configuration from there,
+ * but `deno info` and `deno check` take that of the working directory (seen on Deno 2.9.6).
+ */
+function inspect(
+  context: CheckContext,
+  args: readonly string[],
+): Promise<Deno.CommandOutput | undefined> {
+  const { handler: { name }, surroundings } = context;
+  const address = addressOf(name, surroundings.cwd?.toString());
+  const cwd = address.startsWith("file:") ? new URL(".", address) : surroundings.cwd;
+  const place = { ...surroundings, ...(cwd !== undefined && { cwd }) };
+  return run({ ...context, surroundings: place }, [Deno.execPath(), ...args, address], "piped");
 }
 
 /** Runs one check; resolves to `undefined` if Deno does not allow it. */
@@ -65,9 +88,6 @@ async function run(
 ): Promise<Deno.CommandOutput | undefined> {
   // Without permission to run the check, the first spawn will show whether the handler starts.
   if (Deno.permissions.querySync({ name: "run", command }).state !== "granted") return undefined;
-  const notice = setTimeout(() => {
-    log.info("still fetching and compiling the handler", { handler: handler.name });
-  }, NOTICE_MS);
   let output;
   try {
     output = await new Deno.Command(command, {
@@ -81,8 +101,6 @@ async function run(
     }).output();
   } catch (error) {
     throw HandlerError.from(handler, error);
-  } finally {
-    clearTimeout(notice);
   }
   signal?.throwIfAborted();
   return output;

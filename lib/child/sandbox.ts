@@ -55,7 +55,8 @@ export function announceHeader(args: readonly string[]): string[] {
 /** The grant that a line of a module's stderr advises, if it is that of an uncaught error. */
 export function advisedGrant(line: string): string | undefined {
   const grant = line.split(ADVICE)[1];
-  const isError = /Uncaught (?:\(in promise\) )?NotCapable: Requires \w+ access/.test(line);
+  const isError = /^(?:(?!Uncaught ).)*Uncaught (?:\(in promise\) )?NotCapable: Requires \w+ access/
+    .test(line); // not where a client's text is quoted by another error
   return grant !== undefined && isError && isGrant(grant) ? grant : undefined;
 }
 

@@ -53,7 +53,13 @@ export interface LineOptions {
 }
 
 /** The client that a handler serves. One read at a time; writes keep their order. */
-export interface Client extends Required<ClientFacts> {
+export interface Client {
+  /** Its address; `undefined` over a Unix socket, and without spawnd. */
+  readonly remote: Address | undefined;
+  /** The address that it has connected to. */
+  readonly local: Address | undefined;
+  /** `undefined` without TLS. */
+  readonly tls: TlsFacts | undefined;
   /**
    * Aborted when a write finds that the client has left, or when spawnd stops the process, which it
    * also does after the client has reset the connection. (A client that only ends its input has not

@@ -75,11 +75,13 @@ async function readHeader(client: TransportClient): Promise<boolean> {
   }
 }
 
-/** An error on one line: where, and what. */
+/** An error on one line: where in the handler, and what. */
 function describe(error: unknown): string {
-  const stack = error instanceof Error ? error.stack : undefined;
-  const [, place = ""] = /^ +at (?:.* \()?(\w+:.*?:\d+:\d+)\)?$/m.exec(stack ?? "") ?? [];
+  const stack = error instanceof Error ? error.stack ?? "" : "";
+  const places = [...stack.matchAll(/(\w+:\/\/\S+:\d+:\d+)\)?$/gm)].map(([, place]) => place!);
+  const here = new URL(".", import.meta.url).href;
+  const place = places.find((place) => !place.startsWith(here));
   // deno-lint-ignore no-control-regex -- what they would do to a terminal or a log
-  const text = `Uncaught ${String(error)}`.replaceAll(/[\0-\x1f\x7f-\x9f]+/g, " ");
-  return place === "" ? text : `${place}: ${text}`;
+  const text = `Uncaught ${error}`.replaceAll(/[\0-\x1f\x7f-\x9f]+/g, " ");
+  return place === undefined ? text : `${place}: ${text}`;
 }

@@ -80,7 +80,7 @@ export class TransportClient implements Client {
       this.#closing = new AbortController();
       if (this.failure !== undefined) this.#closing.abort(this.failure);
       else {this.#transport.watch?.(() =>
-          this.#leave(new DOMException("It has left", "AbortError"))
+          this.#leave(new Deno.errors.BrokenPipe("The client has left"))
         );}
     }
     return this.#closing.signal;

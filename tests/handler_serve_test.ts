@@ -1,0 +1,168 @@
+/** serve() in a process of its own, without a server. */
+
+import { assertEquals } from "@std/assert";
+import { announceHeader, sandboxFlags } from "../lib/child/sandbox.ts";
+import { formatProxyHeader } from "../lib/net/proxy_protocol.ts";
+import { assertRun, GREET, ModuleFolder } from "./_handlers.ts";
+import { concat, text } from "./_sockets.ts";
+import { until, within } from "./_waiting.ts";
+
+Deno.test("a module that is started by hand serves stdin, and its client has no address", async () => {
+  const stdout = "Hello undefined undefined\none!\ntwo!\n";
+  await assertRun(GREET, "one\r\ntwo", { code: 0, stdout, stderr: "" });
+});
+
+Deno.test("a header that is not announced is the client's own bytes", async () => {
+  const body = `async (client) => {
+    await client.write(String(client.remote) + (await client.readExactly(28)).length);
+  }`;
+  const header = formatProxyHeader(2, {
+    source: { hostname: "192.0.2.1", port: 1 },
+    destination: { hostname: "192.0.2.2", port: 2 },
+  });
+  assertEquals(header.length, 28);
+  const input = [...header].map((byte) => String.fromCharCode(byte)).join("");
+  await assertRun(body, input, { code: 0, stdout: "undefined28", stderr: "" });
+});
+
+Deno.test("the process exits when the function returns, after the writes it did not wait for", async () => {
+  const body = `(client) => {
+    setInterval(() => {}, 1000);
+    for (let i = 0; i < 100; i++) client.write(i + " ");
+  }`;
+  const stdout = Array.from({ length: 100 }, (_, i) => `${i} `).join("");
+  await assertRun(body, "", { code: 0, stdout, stderr: "" });
+});
+
+/** Errors, and the line that they end with. */
+const ERRORS: Record<string, [code: string, line: string]> = {
+  "of the function": [
+    `throw new TypeError("no\\nway\\x1b[1m")`,
+    "handler.ts:2:39: Uncaught TypeError: no way [1m\n",
+  ],
+  "that is no Error": [`throw "words"`, "Uncaught words\n"],
+  "that is undefined": ["throw undefined", "Uncaught undefined\n"],
+  "in a timer": [
+    `setTimeout(() => { throw new Error("late"); }); await new Promise(() => {})`,
+    "handler.ts:2:58: Uncaught Error: late\n",
+  ],
+  "that nothing awaits": [
+    `Promise.reject(new Error("late")); await new Promise(() => {})`,
+    "handler.ts:2:48: Uncaught Error: late\n",
+  ],
+  "about a line that is too long": [
+    "for await (const _ of client.lines({ maxLength: 1 }));",
+    "handler.ts:2:50: Uncaught LineTooLongError: A line is longer than 1 bytes\n",
+  ],
+};
+
+for (const [what, [code, stderr]] of Object.entries(ERRORS)) {
+  Deno.test(`an error ${what} is one line on stderr, and exit code 1`, async () => {
+    await assertRun(`async (client) => { ${code}; }`, "long\n", { code: 1, stdout: "", stderr });
+  });
+}
+
+/** A child as spawnd starts one for a module that uses serve(). */
+function startAnnounced(module: string) {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-prompt", ...announceHeader(sandboxFlags([])), module],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let stdout = "";
+  const read = (async () => {
+    for await (const chunk of child.stdout) stdout += text(chunk);
+  })();
+  const stderr = child.stderr.text();
+  return {
+    child,
+    input: child.stdin.getWriter(),
+    stdout: () => stdout,
+    ended: async () => {
+      const { code } = await within("its end", child.status);
+      await read;
+      return { code, stdout, stderr: await stderr };
+    },
+  };
+}
+
+const FACTS = {
+  source: { hostname: "2001:db8::1", port: 54_321 },
+  destination: { hostname: "2001:db8::2", port: 443 },
+};
+
+Deno.test("an announced header is read in any pieces, and the function is not called before", async () => {
+  await using folder = await ModuleFolder.make(GREET);
+  const header = formatProxyHeader(2, FACTS);
+  const all = concat([header, new TextEncoder().encode("one\n")]);
+  for (
+    const cuts of [[all.length], [3, 16, 20, header.length - 1, header.length + 2, all.length]]
+  ) {
+    const { input, stdout, ended } = startAnnounced(folder.module);
+    for (const [index, cut] of cuts.entries()) {
+      await input.write(all.subarray(cuts[index - 1] ?? 0, cut));
+      if (cut < header.length) assertEquals(stdout(), "");
+    }
+    await until("the greeting and the echo", () => stdout().endsWith("one!\n"));
+    await input.close();
+    assertEquals(await ended(), {
+      code: 0,
+      stdout: "Hello 2001:db8::1 54321\none!\n",
+      stderr: "",
+    });
+  }
+});
+
+Deno.test("without a client the function is never called, and the process exits quietly", async () => {
+  await using folder = await ModuleFolder.make(`() => { throw new Error("called"); }`);
+  for (const length of [0, 10, 20]) {
+    const { input, ended } = startAnnounced(folder.module);
+    await input.write(formatProxyHeader(2, FACTS).subarray(0, length));
+    await input.close();
+    assertEquals(await ended(), { code: 0, stdout: "", stderr: "" });
+  }
+});
+
+Deno.test("the announcement is gone when the function is called", async () => {
+  const body = `(client) => client.write(String(Symbol.for("spawnd.header") in globalThis))`;
+  await using folder = await ModuleFolder.make(body);
+  const { input, ended } = startAnnounced(folder.module);
+  await input.write(formatProxyHeader(2, FACTS));
+  assertEquals(await ended(), { code: 0, stdout: "false", stderr: "" });
+  await input.close().catch(() => {});
+});
+
+Deno.test("closed is aborted by the signal that stops a child, and the function ends as it likes", async () => {
+  const body = `async (client) => {
+    const closed = new Promise((resolve) => client.closed.addEventListener("abort", resolve));
+    await client.write("ready");
+    await closed;
+    console.log(" bye");
+    await client.write("never");
+  }`;
+  await using folder = await ModuleFolder.make(body);
+  const { child, input, stdout, ended } = startAnnounced(folder.module);
+  await input.write(formatProxyHeader(2, FACTS));
+  await until("it to be ready", () => stdout() === "ready");
+  child.kill("SIGTERM");
+  assertEquals(await ended(), { code: 0, stdout: "ready bye\n", stderr: "" });
+  await input.close().catch(() => {});
+});
+
+Deno.test("a client that reads no more ends the function quietly, and aborts closed", async () => {
+  const body = `async (client) => {
+    client.closed.addEventListener("abort", () => console.error("closed"));
+    for (;;) await client.write("x".repeat(1000));
+  }`;
+  await using folder = await ModuleFolder.make(body);
+  const { code, stdout, stderr } = await new Deno.Command("sh", {
+    args: [
+      "-c",
+      `("$0" run --no-prompt "$1"; echo "$?" >&2) | head -c 5`,
+      Deno.execPath(),
+      folder.module,
+    ],
+  }).output();
+  assertEquals([code, text(stdout), text(stderr)], [0, "xxxxx", "closed\n0\n"]);
+});
