@@ -8,7 +8,7 @@
 import { log } from "../base/log.ts";
 import { addressOf, DENO_ENV, type Handler, HandlerError } from "./handler.ts";
 import type { Surroundings } from "./launch.ts";
-import { usesServe } from "./module_graph.ts";
+import { SERVE, usesServe } from "./module_graph.ts";
 
 /** A check that takes longer than this says what it does, in milliseconds. */
 const NOTICE_MS = 2_000;
@@ -106,11 +106,17 @@ async function run(
   return output;
 }
 
-/** Why a check has failed. */
+/** Why a check has failed, on one line. */
 function reasonOf({ stderr }: Deno.CommandOutput): string {
   const [first, ...more] = new TextDecoder().decode(stderr).split("\n");
-  const location = more.find((line) => /^\s+at /.test(line)) ?? "";
-  const cause = more.find((line) => /os error/.test(line)) ?? "";
-  const reason = [first!.replace(/^error: /, ""), location, cause].map((text) => text.trim());
+  const lineOf = (pattern: RegExp) => more.find((line) => pattern.test(line))?.trim() ?? "";
+  const isHandler = /^error: Import "@spawnd\/spawnd\/handler" not a dependency/.test(first!);
+  const reason = [
+    first!.replace(/^error: | \[ERROR\]/g, ""),
+    lineOf(/^\s+at /),
+    lineOf(/os error/),
+    lineOf(/^Found \d+ errors/).replace(/^Found (\d+) errors.*/, "(the first of $1 errors)"),
+    isHandler ? `(map it to ${SERVE} in the imports of a deno.json beside the module)` : "",
+  ];
   return reason.filter((text) => text !== "").join(" ");
 }

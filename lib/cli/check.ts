@@ -100,7 +100,8 @@ function describe(name: string, options: ServerOptions): string {
 }
 
 /** The handler as a configuration file would have it. */
-function describeHandler({ name, command, args, isSandboxed }: Handler): [string, string][] {
+function describeHandler(handler: Handler): [string, string][] {
+  const { name, command, args, isSandboxed, inspections } = handler;
   if (name === "counter" && command === Deno.execPath()) {
     return [["handler", "the counter service"]];
   }
@@ -110,6 +111,7 @@ function describeHandler({ name, command, args, isSandboxed }: Handler): [string
   return [
     ["module", args.slice(at).map(shown).join(" ")],
     ...(grants.length > 0 ? [["grant", grants.map(shown).join(" ")] as [string, string]] : []),
+    ...(inspections?.types ? [["check-types", "true"] as [string, string]] : []),
   ];
 }
 

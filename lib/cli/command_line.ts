@@ -123,7 +123,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   }
   problems.push(...[unmatchedKeys(counts, "--")].filter((text) => text !== undefined));
 
-  const { help, version, config, check = false, once = false, grant, ...rest } = values;
+  const { help, version, config, check = false, once = false, ...some } = values;
+  const { grant, checkTypes, ...rest } = some;
   const { logLevel, logFormat, status, maxChildren, ...server } = rest;
   const overrides = Object.fromEntries(
     Object.entries({ logLevel, logFormat, status, maxChildren })
@@ -144,7 +145,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       );
     }
   } else if (!show && !isAmbiguous) {
-    const named = readHandler(words, grant as string[] | undefined);
+    const named = readHandler(words, { grant, checkTypes } as ModuleOptions);
     if (typeof named === "string") problems.push(named);
     else handler = named ?? handler;
   }
@@ -184,19 +185,39 @@ export function isQuiet(level: LogLevel): boolean {
   return level === "warn" || level === "error";
 }
 
-/** What is wrong with `grant` without a module. */
-export const GRANT_WITHOUT_MODULE = "applies to modules only; a program has the rights of its user";
+/** What only a module can be told. */
+export interface ModuleOptions {
+  readonly grant?: readonly (string | undefined)[] | undefined;
+  readonly checkTypes?: boolean | undefined;
+}
+
+/** What is wrong with an option of a module without one, by the option's key. */
+export const WITHOUT_MODULE: Readonly<Record<keyof ModuleOptions, string>> = {
+  grant: "applies to modules only; a program has the rights of its user",
+  checkTypes: "applies to modules only",
+};
+
+/** A module as a handler. Of its grants, those that are wrong have been complained about. */
+export function readModule(
+  module: string,
+  args: readonly string[],
+  { grant = [], checkTypes = false }: ModuleOptions,
+): Handler {
+  const grants = grant.filter((text) => text !== undefined);
+  return moduleHandler(module, args, { grant: grants, checkTypes });
+}
 
 /** The handler in the words that follow the options, if any; or what is wrong with them. */
 function readHandler(
   [first, ...rest]: string[],
-  grant: string[] | undefined,
+  options: ModuleOptions,
 ): Handler | string | undefined {
   if (first !== undefined && first !== "--" && isModule(first)) {
-    const grants = (grant ?? []).filter((text) => text !== undefined);
-    return moduleHandler(first, rest, { grant: grants });
+    return readModule(first, rest, options);
   }
-  if (grant) return `--grant ${GRANT_WITHOUT_MODULE}`;
+  for (const [key, text] of Object.entries(WITHOUT_MODULE)) {
+    if (options[key as keyof ModuleOptions]) return `--${nameOf(key)} ${text}`;
+  }
   if (first === undefined) return undefined;
   if (first === "--") {
     const [command, ...args] = rest;

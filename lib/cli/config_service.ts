@@ -5,15 +5,9 @@
  * @module
  */
 
-import {
-  commandHandler,
-  counterHandler,
-  type Handler,
-  isModule,
-  moduleHandler,
-} from "../child/handler.ts";
+import { commandHandler, counterHandler, type Handler, isModule } from "../child/handler.ts";
 import type { ServerOptions } from "../server/options.ts";
-import { GRANT_WITHOUT_MODULE } from "./command_line.ts";
+import { type ModuleOptions, readModule, WITHOUT_MODULE } from "./command_line.ts";
 import { ALL_OPTIONS, nameOf } from "./command_options.ts";
 import { HANDLER_KEYS, MODULE, SERVICE_OPTIONS, SHARED_OPTIONS } from "./config_keys.ts";
 import {
@@ -52,7 +46,7 @@ export function readService(
     options: own,
     others: HANDLER_KEYS,
   });
-  const { grant, ...given } = readOptions(object, own, complaints);
+  const { grant, checkTypes, ...given } = readOptions(object, own, complaints);
   const values = { ...inherit(defaults.values, given), ...given };
   for (const key of ["listen", "webSocket"].filter((key) => key in values)) {
     values[key] = (values[key] as string[]).map((text) =>
@@ -77,7 +71,7 @@ export function readService(
       "is missing: several services need an address each",
     );
   }
-  const handler = readHandler(object, complaints, grant as (string | undefined)[] | undefined);
+  const handler = readHandler(object, complaints, { grant, checkTypes } as ModuleOptions);
   return { options: { ...values, handler: handler ?? counterHandler({ quiet }) }, object };
 }
 
@@ -115,14 +109,16 @@ function toAbsoluteSocket(text: string, folder: string): string {
 function readHandler(
   { names, properties }: ConfigObject,
   complaints: Complaints,
-  grant: readonly (string | undefined)[] = [],
+  options: ModuleOptions,
 ): Handler | undefined {
   const [module, args, command] = HANDLER_KEYS.map((key) => properties.get(key));
   const complain = (property: Property, text: string, got?: Node) =>
     complaints.add(property, [...names, property.key], text, got);
   if (module && command) complain(command, "cannot be given with module");
-  const granted = properties.get("grant");
-  if (granted && !module) complain(granted, GRANT_WITHOUT_MODULE);
+  for (const [key, text] of Object.entries(WITHOUT_MODULE)) {
+    const property = properties.get(nameOf(key));
+    if (property && !module) complain(property, text);
+  }
   if (args && !module) complain(args, "requires module; a program's arguments go in command");
 
   const words = args && readWords(args.value);
@@ -145,7 +141,7 @@ function readHandler(
   const path = /^(?:file|https?|jsr|npm):/.test(value.value)
     ? value.value
     : toAbsolute(value.value, complaints.folder)!;
-  return moduleHandler(path, words ?? [], { grant: grant.filter((text) => text !== undefined) });
+  return readModule(path, words ?? [], options);
 }
 
 /** The texts of a list; `undefined` if it is something else. */

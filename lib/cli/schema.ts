@@ -73,7 +73,7 @@ export function configurationSchema(): Schema {
           ...referencesTo(SERVICE_OPTIONS),
           ...referencesTo(SHARED_OPTIONS),
         }),
-        dependencies: { args: ["module"], grant: ["module"] },
+        dependencies: { args: ["module"], grant: ["module"], "check-types": ["module"] },
         ...exclusions(SHARED_OPTIONS, [["module", "command"]]),
       },
       ...Object.fromEntries(options.map(([, option]) => [option.name, schemaOf(option)])),

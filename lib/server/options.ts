@@ -791,6 +791,11 @@ export const MODULE_OPTIONS = {
     repeatable: true,
     help: "give a module this permission of Deno, and no others",
   },
+  checkTypes: {
+    name: "check-types",
+    default: false,
+    help: "check the types of a module at the start and at SIGHUP; it takes a second",
+  },
 } as const satisfies Record<string, Option>;
 
 /** Options by the keys of {@linkcode ServerOptions}. */
