@@ -17,6 +17,8 @@ export const HANDLERS = [
   "examples/echo.ts",
   "examples/guess.ts",
   "examples/whoami.ts",
+  "examples/kv.ts",
+  "examples/mail.ts",
   "git daemon",
   "busybox httpd",
   "examples/challenge.sh",

@@ -124,7 +124,8 @@ export function assertAnswers(
     if (!connected) continue;
     const client = `client ${nameOf(report)}, which sent ${sent} and got ${received.length} bytes,`;
     const facts = { ...report.addresses, ...(tls && { tls: TLS_FACTS }) };
-    const preamble = sendProxy ? formatProxyHeader(sendProxy, facts) : payload(0);
+    const seesHeader = sendProxy && !handler.usesServe;
+    const preamble = seesHeader ? formatProxyHeader(sendProxy, facts) : payload(0);
     const verdict: Verdict | undefined = handler.judge?.(
       received,
       concat([preamble, payload(sent)]),

@@ -23,6 +23,8 @@ export interface FuzzHandler {
   readonly words: readonly string[];
   /** Whether it is started by Deno, and so costs as much as ten others. */
   readonly isDeno?: boolean;
+  /** Whether it is a module that uses `serve()`, which keeps the PROXY header to itself. */
+  readonly usesServe?: boolean;
   /** Whether it exits when its input ends. Where it need not, every round has a session timeout. */
   readonly endsWithInput: boolean;
   /** What its clients are due; absent where that depends on the moment. */
@@ -61,6 +63,7 @@ const ALL = {
   module: {
     words: [`${ROOT}examples/echo.ts`],
     isDeno: true,
+    usesServe: true,
     endsWithInput: true,
     judge: echo,
     exit: 0,

@@ -2,8 +2,9 @@
  * A handler that knows its client, examples/whoami.ts.
  */
 
-import { assertEquals } from "@std/assert";
-import { dialogue, receiveLine, sendApart, start } from "./_examples.ts";
+import { assertEquals, assertMatch } from "@std/assert";
+import { Certificates, testTls } from "./_certificates.ts";
+import { dialogue, receiveLine, ROOT, start } from "./_examples.ts";
 import { ask, receiveAll, send, text } from "./_sockets.ts";
 import { until } from "./_waiting.ts";
 
@@ -26,8 +27,9 @@ Deno.test("whoami.ts tells a client its address before any input, then echoes", 
 });
 
 Deno.test("whoami.ts names the client behind a proxy", async () => {
-  const proxy = "--accept-proxy 127.0.0.1 --send-proxy 1";
-  await using spawnd = await start("examples/whoami.ts", { "--send-proxy 1": proxy });
+  await using spawnd = await start("examples/whoami.ts", {
+    "main.ts ": "main.ts --accept-proxy 127.0.0.1 ",
+  });
   const header = "PROXY TCP6 2001:db8::1 2001:db8::2 54321 443\r\n";
   assertEquals(
     text(await ask(spawnd.port, `${header}hello`)),
@@ -35,42 +37,14 @@ Deno.test("whoami.ts names the client behind a proxy", async () => {
   );
 });
 
-/** Headers, and how whoami.ts greets their clients. */
-const HEADERS = {
-  "PROXY TCP4 192.0.2.1 198.51.100.7 54321 443\r\n": "You are 192.0.2.1, port 54321.\n",
-  "PROXY TCP6 2001:db8::1 2001:db8::2 54321 443\r\n": "You are 2001:db8::1, port 54321.\n",
-  "PROXY UNKNOWN\r\n": "I cannot tell who you are.\n",
-  [`PROXY UNKNOWN${" ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".repeat(2)} 65535 65535\r\n`]:
-    "I cannot tell who you are.\n", // the longest possible
-};
-
-Deno.test("whoami.ts reads a header in pieces, or together with what follows", async () => {
-  for (const [header, greeting] of Object.entries(HEADERS)) {
-    // Without --send-proxy the client can send any header itself.
-    await using spawnd = await start("examples/whoami.ts", { "--send-proxy 1 ": "" });
-    assertEquals(text(await ask(spawnd.port, `${header}\nhello\n`)), `${greeting}\nhello\n`);
-    await spawnd.record({ message: "end", exit: 0 });
-    using conn = await spawnd.connect();
-    const pieces = [header.slice(0, 3), header.slice(3, -1), header.slice(-1), "hel", "lo"];
-    await sendApart(conn, spawnd, pieces);
-    await conn.closeWrite();
-    assertEquals(text(await receiveAll(conn)), `${greeting}hello`);
-  }
-});
-
-Deno.test("whoami.ts gives up on a bad header, and waits for no more than the longest", async () => {
-  for (const junk of ["GET / HTTP/1.1\r\n", "PROXY TCP4 x\r\n", "PROXY ".padEnd(107, "x")]) {
-    await using spawnd = await start("examples/whoami.ts", { "--send-proxy 1 ": "" });
-    using conn = await spawnd.connect();
-    await send(conn, junk);
-    assertEquals(text(await receiveAll(conn)), ""); // though the client has not ended its input
-    conn.close();
-    await spawnd.record({ message: "end", exit: 1 });
-    await until("its message", () => spawnd.lines.length > 0);
-    assertEquals(spawnd.lines, [
-      "whoami.ts got no PROXY header: start spawnd with --send-proxy 1",
-    ]);
-  }
+testTls("whoami.ts names the TLS of its client", async () => {
+  await using certificates = await Certificates.make();
+  await using spawnd = await certificates.serve(`${ROOT}examples/whoami.ts`);
+  const answer = await certificates.ask(spawnd, "hello");
+  assertMatch(
+    answer,
+    /^You are 127\.0\.0\.1, port \d+\.\nYou speak TLSv1\.3, as anybody\.\nhello$/,
+  );
 });
 
 Deno.test("an idle whoami.ts prints nothing when it is stopped", async () => {
