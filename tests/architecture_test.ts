@@ -93,6 +93,17 @@ Deno.test("imports in lib/ run from the command line down to base, never up", as
   assertEquals(violationsIn(await readGraph()), []);
 });
 
+Deno.test("what a module imports in its child shares nothing with the server", async () => {
+  const isHandler = (file: string) => file.startsWith("lib/handler/");
+  const shared = [...await readGraph()].flatMap(([file, imports]) =>
+    imports.filter((imported) =>
+      /^(?:lib\/|main)/.test(file) && isHandler(file) !== isHandler(imported)
+    )
+      .map((imported) => `${file} imports ${imported}`)
+  );
+  assertEquals(shared, []);
+});
+
 Deno.test("no file imports itself in a circle, in lib/ or elsewhere", async () => {
   assertEquals(cyclesIn(await readGraph()), []);
 });

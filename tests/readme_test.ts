@@ -1,22 +1,44 @@
 import { assert, assertEquals } from "@std/assert";
 import { END_REASONS } from "../lib/server/end_reason.ts";
+import { IMPORTS, ModuleFolder } from "./_handlers.ts";
 import { ask, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 
 const README = await Deno.readTextFile(new URL("../README.md", import.meta.url));
 
-Deno.test("the README's handlers do what the README says", async () => {
+/** The code blocks of the chapter about handlers: a handler, and its test. */
+const [HANDLER, TEST] = (() => {
   const [, section] = /\n## Your own handler in TypeScript\n(.*?)\n## /s.exec(README)!;
-  const handlers = [...section!.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1]!);
-  assertEquals(handlers.length, 2);
-  assert(README.includes("$ echo hello | nc -N 127.0.0.1 9527\n    HELLO\n"));
-  for (const code of handlers) {
-    const module = await Deno.makeTempFile({ suffix: ".ts" });
-    await Deno.writeTextFile(module, code);
-    await using spawnd = await Spawnd.start(module);
-    assertEquals(text(await ask(spawnd.port, "hello\n")), "HELLO\n");
-    await Deno.remove(module);
-  }
+  return [...section!.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1]!);
+})();
+
+Deno.test("the README's handler does what the README says", async () => {
+  const [, answer] = /\$ echo hello \| nc -N 127\.0\.0\.1 9527\n((?: {4}.*\n)+)/.exec(README)!;
+  await using folder = await ModuleFolder.make(HANDLER!);
+  await using spawnd = await Spawnd.start(folder.module);
+  assertEquals(text(await ask(spawnd.port, "hello\n")), answer!.replaceAll(/^ {4}/gm, ""));
+});
+
+Deno.test("the README's test of a handler passes", async () => {
+  const imports = {
+    ...IMPORTS,
+    "@spawnd/spawnd/testing": new URL("../lib/handler/testing.ts", import.meta.url).href,
+    "@std/assert": "npm:deno-std@^1.4.0/assert/mod.js",
+  };
+  const shout = HANDLER!
+    .replace("{ serve }", "{ type Client, serve }")
+    .replace("await serve(async (client) => {", "export async function shout(client: Client) {")
+    .replace(/}\);\n$/, "}\nif (import.meta.main) await serve(shout);\n");
+  await using folder = await ModuleFolder.make(shout, { imports });
+  await Deno.rename(folder.module, `${folder.path}/shout.ts`);
+  await folder.write("shout_test.ts", TEST!);
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["test", "--check", `${folder.path}/shout_test.ts`],
+    cwd: folder.path,
+    env: { NO_COLOR: "1" },
+  }).output();
+  assert(success, text(stdout) + text(stderr));
+  assert(text(stdout).includes("2 passed"), text(stdout));
 });
 
 /** The words in the first column of the README's table with this heading. */
