@@ -47,13 +47,31 @@ Deno.test("a child reads what spawnd says of any client, its TLS too", () => {
         remote: source,
         local: destination,
         tls: tls && Object.fromEntries(known),
+        request: undefined,
       });
     },
   ));
 });
 
 Deno.test("a client without an address has none", () => {
-  assertEquals(parse(formatProxyHeader(2, {})), {});
+  assertEquals(parse(formatProxyHeader(2, {})), { request: undefined });
+});
+
+Deno.test("the request for a WebSocket is read, with and without an address", () => {
+  const request = {
+    target: "/chat/room%201?user=ann",
+    scriptName: "/chat",
+    pathInfo: "",
+    query: "",
+  };
+  const fields = new Map([["host", "[::1]:80"], ["cookie", "a=b: c"], ["empty", ""]]);
+  const endpoint = { hostname: "192.0.2.1", port: 1 };
+  const read = { target: request.target, fields };
+  const facts = { request: { ...request, fields } };
+  assertEquals(parse(formatProxyHeader(2, facts)), { request: read });
+  const extensions = Uint8Array.of(0xe0, 0, 2, 47, 120, 0xe1, 0, 0, 0xe2, 0, 0); // a proxy's own
+  const local = { source: endpoint, destination: endpoint, extensions };
+  assertEquals(parse(formatProxyHeader(2, { ...local, ...facts })).request, read);
 });
 
 /** The extensions of a proxy's header: a TLV about TLS with these flags and result of the check. */

@@ -26,6 +26,14 @@ export interface TlsFacts {
   readonly commonName?: string;
 }
 
+/** The request that a client has opened its WebSocket with. All of it is the client's word. */
+export interface RequestFacts {
+  /** The path and the query, such as `/chat/room?name=Ann`. */
+  readonly target: string;
+  /** The header fields by name in small letters. */
+  readonly fields: ReadonlyMap<string, string>;
+}
+
 /** What is known of a client. */
 export interface ClientFacts {
   /** Its address; absent over a Unix socket, and without spawnd. */
@@ -34,6 +42,8 @@ export interface ClientFacts {
   readonly local?: Address | undefined;
   /** Absent without TLS. */
   readonly tls?: TlsFacts | undefined;
+  /** Absent without a WebSocket. */
+  readonly request?: RequestFacts | undefined;
 }
 
 /** Options for {@linkcode Client.readLine} and {@linkcode Client.lines}. */
@@ -60,6 +70,8 @@ export interface Client {
   readonly local: Address | undefined;
   /** `undefined` without TLS. */
   readonly tls: TlsFacts | undefined;
+  /** `undefined` without a WebSocket. */
+  readonly request: RequestFacts | undefined;
   /**
    * Aborted when a write finds that the client has left, or when spawnd stops the process, which it
    * also does after the client has reset the connection. (A client that only ends its input has not

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Address, ClientFacts, TlsFacts } from "./client.ts";
+import type { Address, ClientFacts, RequestFacts, TlsFacts } from "./client.ts";
 
 /** How many bytes say how long the rest is. */
 export const FIXED_BYTES = 16;
@@ -17,6 +17,9 @@ const SSL = 0x20;
 const SSL_VERSION = 0x21;
 const SSL_CN = 0x22;
 const SSL_CIPHER = 0x23;
+/** The target and the fields of the request for a WebSocket. */
+const TARGET = 0xe0;
+const FIELDS = 0xe1;
 /** Flags of the TLV about TLS: the client spoke it, and has shown a certificate. */
 const CLIENT_SSL = 0x01;
 const CLIENT_CERT = 0x02 | 0x04;
@@ -33,12 +36,22 @@ export function restLength(fixed: Bytes): number {
 /** What a header says. */
 export function parseHeader(fixed: Bytes, rest: Bytes): ClientFacts {
   const size = { 1: 4, 2: 16 }[fixed[13]! >> 4]; // bytes of an address: IPv4, IPv6
-  if (size === undefined) return {};
+  const tlvs = readTlvs(rest, size === undefined ? 0 : 2 * size + 4);
+  const request = requestOf(tlvs);
+  if (size === undefined) return { request };
   const endpoint = (index: number): Address => ({
     hostname: formatAddress(rest.subarray(index * size, (index + 1) * size)),
     port: uint16(rest, 2 * size + 2 * index),
   });
-  return { remote: endpoint(0), local: endpoint(1), tls: tlsOf(readTlvs(rest, 2 * size + 4)) };
+  return { remote: endpoint(0), local: endpoint(1), tls: tlsOf(tlvs), request };
+}
+
+function requestOf(tlvs: ReadonlyMap<number, Bytes>): RequestFacts | undefined {
+  const [target, fields] = [tlvs.get(TARGET), tlvs.get(FIELDS)];
+  if (target === undefined || fields === undefined) return undefined;
+  const lines = decoder.decode(fields).split("\n").slice(0, -1);
+  const pairs = lines.map((line) => line.split(/: (.*)/s, 2) as [string, string]);
+  return { target: decoder.decode(target), fields: new Map(pairs) };
 }
 
 function tlsOf(tlvs: ReadonlyMap<number, Bytes>): TlsFacts | undefined {

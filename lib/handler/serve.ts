@@ -25,7 +25,14 @@ import type { Client } from "./client.ts";
 import { FIXED_BYTES, parseHeader, restLength } from "./header.ts";
 import { TransportClient } from "./transport_client.ts";
 
-export type { Address, Client, ClientFacts, LineOptions, TlsFacts } from "./client.ts";
+export type {
+  Address,
+  Client,
+  ClientFacts,
+  LineOptions,
+  RequestFacts,
+  TlsFacts,
+} from "./client.ts";
 export { LineTooLongError, TimeoutError } from "./transport_client.ts";
 
 /** By this spawnd says that a PROXY header comes first; the client cannot. */

@@ -8,7 +8,14 @@
  * @module
  */
 
-import type { Address, Client, ClientFacts, LineOptions, TlsFacts } from "./client.ts";
+import type {
+  Address,
+  Client,
+  ClientFacts,
+  LineOptions,
+  RequestFacts,
+  TlsFacts,
+} from "./client.ts";
 
 /** A client has sent a line that is longer than it may be. */
 export class LineTooLongError extends RangeError {
@@ -47,6 +54,7 @@ export class TransportClient implements Client {
   remote: Address | undefined;
   local: Address | undefined;
   tls: TlsFacts | undefined;
+  request: RequestFacts | undefined;
   /** Why nothing more can be written, once the client has left. */
   failure: unknown;
   /** Settles when all has been written so far; never rejects. */
@@ -71,8 +79,11 @@ export class TransportClient implements Client {
   }
 
   /** Takes what has become known of the client. */
-  know({ remote, local, tls }: ClientFacts): void {
-    [this.remote, this.local, this.tls] = [remote, local, tls];
+  know({ remote, local, tls, request }: ClientFacts): void {
+    this.remote = remote;
+    this.local = local;
+    this.tls = tls;
+    this.request = request;
   }
 
   get closed(): AbortSignal {

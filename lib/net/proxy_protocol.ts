@@ -11,7 +11,7 @@
 
 import { formatAddress, parseAddress, unmapIPv4 } from "./address.ts";
 import type { Source } from "../base/relay.ts";
-import type { ClientFacts, TlsFacts } from "./client_facts.ts";
+import type { ClientFacts, RequestFacts, TlsFacts } from "./client_facts.ts";
 
 /**
  * What a header says: both endpoints of the client's connection to the proxy, and what else is known
@@ -59,6 +59,9 @@ const TLV = {
   SSL_VERSION: 0x21,
   SSL_CN: 0x22,
   SSL_CIPHER: 0x23,
+  /** Two of those for applications: the target and the fields of the request for a WebSocket. */
+  TARGET: 0xe0,
+  FIELDS: 0xe1,
 } as const;
 /** Flags of the TLV about TLS: the client spoke it, and has shown a certificate. */
 const CLIENT_SSL = 0x01;
@@ -187,8 +190,8 @@ function headerOf(from: Uint8Array, fromPort: number, to: Uint8Array, toPort: nu
 
 /**
  * Formats a header of version 1 (a line of text) or 2 (binary). Without both endpoints it says that
- * they are unknown. Version 2 also says what is known of the client's TLS, and passes on what a proxy
- * has said.
+ * they are unknown. Version 2 also says what is known of the client's TLS and of the request for its
+ * WebSocket, and passes on what a proxy has said.
  */
 export function formatProxyHeader(version: number, facts: ClientFacts): Uint8Array<ArrayBuffer> {
   const { source, destination } = facts;
@@ -213,11 +216,13 @@ export function formatProxyHeader(version: number, facts: ClientFacts): Uint8Arr
 }
 
 /** The TLVs of a client. What was said of TLS on the way to a proxy gives way to what is known here. */
-function formatExtensions({ extensions = new Uint8Array(), tls }: ClientFacts): number[] {
+function formatExtensions({ extensions = new Uint8Array(), tls, request }: ClientFacts): number[] {
   const replaced: number[] = [TLV.CRC32C, TLV.NOOP]; // the checksum was that of another header
+  if (request) replaced.push(TLV.TARGET, TLV.FIELDS);
   if (tls) replaced.push(TLV.ALPN, TLV.AUTHORITY, TLV.SSL);
   const passedOn = [...tlvsOf(extensions)].filter((tlv) => !replaced.includes(tlv![0]!));
-  return [...(tls ? formatTls(tls) : []), ...passedOn.flatMap((tlv) => [...tlv!])];
+  const own = [...(tls ? formatTls(tls) : []), ...(request ? formatRequest(request) : [])];
+  return [...own, ...passedOn.flatMap((tlv) => [...tlv!])];
 }
 
 function formatTls({ protocol, cipher, serverName, alpn, client }: TlsFacts): number[] {
@@ -232,6 +237,15 @@ function formatTls({ protocol, cipher, serverName, alpn, client }: TlsFacts): nu
       ...formatTlv(TLV.SSL_CIPHER, encoder.encode(cipher)),
       ...(commonName ? formatTlv(TLV.SSL_CN, encoder.encode(commonName)) : []),
     ]),
+  ];
+}
+
+/** The fields are lines, each `name: value`. */
+function formatRequest({ target, fields }: RequestFacts): number[] {
+  const lines = [...fields].map(([name, value]) => `${name}: ${value}\n`).join("");
+  return [
+    ...formatTlv(TLV.TARGET, encoder.encode(target)),
+    ...formatTlv(TLV.FIELDS, encoder.encode(lines)),
   ];
 }
 
