@@ -150,6 +150,7 @@ for (const width of [320, 390, 1280]) {
           assert(box.y >= 0 && box.y + box.height <= height, JSON.stringify(box));
         }
         assert(await widthOf(page) <= width, `${await widthOf(page)} px wide`);
+        assert(await page.evaluate("log.scrollWidth <= log.clientWidth"), "the log is too wide");
       };
       await isInView(700);
       await page.setViewportSize({ width, height: 300 });
