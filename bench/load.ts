@@ -11,7 +11,9 @@
 
 import { Buffer } from "node:buffer";
 import { counterBlock } from "../lib/child/counter.ts";
+import { type Client, send, StreamClient, WrongAnswer } from "./client.ts";
 import { Random } from "./random.ts";
+import { WebSocketClient } from "./web_socket_client.ts";
 
 /** What is measured: see {@linkcode MEASURES}. */
 export type Measure =
@@ -20,6 +22,7 @@ export type Measure =
   | "last"
   | "arrivals"
   | "rtt"
+  | "messages"
   | "rate"
   | "bulk"
   | "hold";
@@ -34,12 +37,14 @@ export interface Target {
   readonly service: "counter" | "echo";
   /** Its certificate for `localhost` in PEM, if it speaks TLS. */
   readonly certificate?: string | undefined;
+  /** Whether it speaks WebSocket: in lines for an echo, else in bytes. */
+  readonly isWebSocket?: boolean;
 }
 
 /** One measurement. */
 export interface Load extends Target {
   readonly measure: Measure;
-  /** How many connections; for `rtt`, how many exchanges. */
+  /** How many connections; for `rtt` and `messages`, how many exchanges. */
   readonly clients: number;
   /** Connections per second, for `arrivals`. */
   readonly rate?: number;
@@ -52,9 +57,6 @@ export interface Load extends Target {
   /** The seed of the pseudo-random arrivals, the same for every server. */
   readonly seed?: number;
 }
-
-/** The server answered, but not what is due. */
-class WrongAnswer extends Error {}
 
 const HELLO = new TextEncoder().encode("hello");
 
@@ -69,56 +71,33 @@ async function connect({ port, certificate }: Load): Promise<Deno.TcpConn | Deno
   return await Deno.startTls(conn, { hostname: "localhost", caCerts: [certificate] });
 }
 
+async function open(load: Load): Promise<Client> {
+  const conn = await connect(load);
+  if (!load.isWebSocket) return new StreamClient(conn);
+  return await WebSocketClient.open(conn, load.service === "echo");
+}
+
 /** Numbered bytes: each is seven more than the one before, modulo 256. */
 function pattern(length: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(length).map((_, i) => i * 7);
 }
 
-async function send(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
-}
-
-/** Reads as many bytes as are due, and checks them. */
-async function expect(conn: Deno.Conn, due: Uint8Array): Promise<void> {
-  const got = new Uint8Array(due.length);
-  for (let have = 0; have < due.length;) {
-    const length = await conn.read(got.subarray(have));
-    if (length === null) {
-      throw new Error(`the connection ended after ${have} of ${due.length} bytes`);
-    }
-    have += length;
-  }
-  if (Buffer.compare(got, due) === 0) return;
-  const wrong = got.findIndex((byte, i) => byte !== due[i]);
-  throw new WrongAnswer(`byte ${wrong} is ${got[wrong]}, not ${due[wrong]}`);
-}
-
 async function exchange(
-  conn: Deno.Conn,
+  client: Client,
   { service }: Load,
   index: number,
   message = HELLO,
 ): Promise<void> {
-  await send(conn, message);
-  await expect(conn, service === "echo" ? message : counterBlock(index));
-}
-
-/** Half-closes, checks that nothing more comes, and closes. */
-async function end(conn: Deno.TcpConn | Deno.TlsConn): Promise<void> {
-  await conn.closeWrite();
-  if (await conn.read(new Uint8Array(1)) !== null) {
-    throw new WrongAnswer("the server sent too much");
-  }
-  conn.close();
+  await client.exchange(message, service === "echo" ? message : counterBlock(index));
 }
 
 /** Milliseconds from connecting to the first reply. The client half-closes as soon as it has that. */
 async function firstReply(load: Load): Promise<number> {
   const began = performance.now();
-  const conn = await connect(load);
-  await exchange(conn, load, 0);
+  const client = await open(load);
+  await exchange(client, load, 0);
   const took = performance.now() - began;
-  await end(conn);
+  await client.end();
   return took;
 }
 
@@ -167,9 +146,9 @@ const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
     const ends: Promise<void>[] = [];
     const reply = async (began: number) => {
       try {
-        const conn = await connect(load);
-        await exchange(conn, load, 0);
-        ends.push(end(conn));
+        const client = await open(load);
+        await exchange(client, load, 0);
+        ends.push(client.end());
         return performance.now() - began;
       } catch (error) {
         if (error instanceof WrongAnswer) throw error;
@@ -193,16 +172,26 @@ const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
 
   /** Round trips on one connection; microseconds each. */
   async rtt(load) {
-    const conn = await connect(load);
+    const client = await open(load);
     const message = load.bytes === undefined ? HELLO : pattern(load.bytes);
     const took: number[] = [];
     for (let i = 0; i < load.clients; i++) {
       const began = performance.now();
-      await exchange(conn, load, i, message);
+      await exchange(client, load, i, message);
       took.push((performance.now() - began) * 1000);
     }
-    await end(conn);
+    await client.end();
     return took;
+  },
+
+  /** Round trips on one connection; how many per second. */
+  async messages(load) {
+    const client = await open(load);
+    const began = performance.now();
+    for (let i = 0; i < load.clients; i++) await exchange(client, load, i);
+    const took = performance.now() - began;
+    await client.end();
+    return [load.clients / took * 1000];
   },
 
   /** Short connections, one after the other by each of 16 clients; connections per second. */
@@ -245,15 +234,15 @@ const MEASURES: Record<Measure, (load: Load) => Promise<number[]>> = {
 
   /** Opens connections with one exchange each, and holds them until end of input on stdin. */
   async hold(load) {
-    const conns: Deno.Conn[] = [];
+    const clients: Client[] = [];
     await byClients(load.clients, async () => {
-      const conn = await connect(load);
-      await exchange(conn, load, 0);
-      conns.push(conn);
+      const client = await open(load);
+      await exchange(client, load, 0);
+      clients.push(client);
     });
     console.log(JSON.stringify("holding"));
     for await (const _ of Deno.stdin.readable);
-    for (const conn of conns) conn.close();
+    for (const client of clients) client.close();
     return [];
   },
 };

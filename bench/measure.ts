@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Load, Target } from "./load.ts";
+import type { Load, Measure, Target } from "./load.ts";
 import { LoadProcess } from "./load_process.ts";
 import { countBelow } from "./processes.ts";
 import { showProgress } from "./progress.ts";
@@ -19,6 +19,9 @@ const FOOTPRINT_ROUNDS = 3;
 
 /** For how long clients arrive at a share of the capacity: long enough for a queue to show. */
 const ARRIVALS_S = 8;
+
+/** Loads that need a pool that is full again. */
+const AT_ONCE: ReadonlySet<Measure> = new Set(["burst", "last", "arrivals"]);
 
 /** How long a server may take to end the processes of a load, in milliseconds. */
 const SETTLE_MS = 15_000;
@@ -45,6 +48,7 @@ export async function measure(row: Row, setting: Setting): Promise<Result[]> {
       handler: row.handler,
       options: row.options ?? [],
       certificate: row.isTls ? setting.certificate : undefined,
+      isWebSocket: row.isWebSocket ?? false,
     });
 
   const load = loadOf(row, setting.capacity);
@@ -60,9 +64,10 @@ export async function measure(row: Row, setting: Setting): Promise<Result[]> {
     }));
     await pause(3000); // time for the pool to fill
     const idle = countBelow(Deno.pid);
+    const settleMs = AT_ONCE.has(load.measure) ? 1500 : 100;
     sample = async (index, round) => {
       await settle(idle);
-      await pause(row.group === "burst" || row.group === "load" ? 1500 : 100);
+      await pause(settleMs);
       return await samplesOf({ ...load, ...targets[index]!, seed: round });
     };
     // Warms up what is compiled or read only once.
@@ -98,10 +103,11 @@ export async function measure(row: Row, setting: Setting): Promise<Result[]> {
 }
 
 /** Whether a server is measured in a row. */
-function takesPart({ name, command, tlsCommand }: Candidate, row: Row): boolean {
+function takesPart(server: Candidate, row: Row): boolean {
+  const { name, command, tlsCommand, webSocketCommand } = server;
   if (REFERENCES.includes(name)) return row.references?.includes(name) ?? false;
   if (name !== "spawnd" && row.hasPeers === false) return false;
-  return (row.isTls ? tlsCommand : command) !== undefined;
+  return (row.isTls ? tlsCommand : row.isWebSocket ? webSocketCommand : command) !== undefined;
 }
 
 function loadOf(

@@ -5,7 +5,7 @@
  */
 
 import { isGood, linesOf, type Measured } from "./report.ts";
-import { FORK_SERVER, MINIMAL_RELAY, WITHOUT_TLS } from "./servers.ts";
+import { FORK_SERVER, MINIMAL_RELAY, OVER_TCP, WITHOUT_TLS } from "./servers.ts";
 
 /** Distinct for colour-blind people too, on white and on black (after Okabe and Ito). */
 const MARKS: Record<string, [color: string, shape: string]> = {
@@ -14,9 +14,11 @@ const MARKS: Record<string, [color: string, shape: string]> = {
   "socat": ["#d55e00", "M0-6l6 11h-12z"],
   "ncat": ["#cc79a7", "M0 6l6-11h-12z"],
   "stunnel": ["#e69f00", "M-2-6h4v12h-4z"],
+  "websocketd": ["#882255", "M0-6l4 3v6l-4 3-4-3v-6z"],
   [FORK_SERVER]: ["#009e73", "M-6-2h4v-4h4v4h4v4h-4v4h-4v-4h-4z"],
   [MINIMAL_RELAY]: ["#7f7f7f", "M-5-3l2-2 3 3 3-3 2 2-3 3 3 3-2 2-3-3-3 3-2-2 3-3z"],
   [WITHOUT_TLS]: ["#7f7f7f", "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z"],
+  [OVER_TCP]: ["#7f7f7f", "M-6-6h12l-12 12h12z"],
 };
 
 /** How many characters of the caption fit in one line. */
@@ -52,7 +54,7 @@ export function pictureOf(all: readonly Measured[], caption: string): string {
     return `<path transform="translate(${x} ${y})" fill="${color}" d="${shape}"/>`;
   };
   const legend = Object.keys(MARKS).map((name, i) => {
-    const [x, y] = [30 + i % 4 * 205, 50 + Math.floor(i / 4) * 20];
+    const [x, y] = [30 + i % 5 * 165, 50 + Math.floor(i / 5) * 20];
     return mark(name, x, y) + text([x + 12, y + 4], name);
   });
   const marks = lines.flatMap(({ row, results: [ours, ...others], line }, i) => {

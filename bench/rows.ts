@@ -6,16 +6,26 @@
 
 import { memoryOf, processorTimeOf } from "./footprint.ts";
 import type { Load, Target } from "./load.ts";
-import { FORK_SERVER, type Handler, MINIMAL_RELAY, WITHOUT_TLS } from "./servers.ts";
+import { FORK_SERVER, type Handler, MINIMAL_RELAY, OVER_TCP, WITHOUT_TLS } from "./servers.ts";
 
 /** The values of `--only`. */
-export const GROUPS = ["first", "burst", "rate", "load", "rtt", "bulk", "tls", "memory"] as const;
+export const GROUPS = [
+  "first",
+  "burst",
+  "rate",
+  "load",
+  "rtt",
+  "bulk",
+  "tls",
+  "websocket",
+  "memory",
+] as const;
 
 /** One comparison. */
 export interface Row {
   readonly group: typeof GROUPS[number];
   readonly title: string;
-  readonly unit: "ms" | "µs" | "connections/s" | "MB/s" | "KiB";
+  readonly unit: "ms" | "µs" | "connections/s" | "messages/s" | "MB/s" | "KiB";
   /** Whether more is better; for a time or a size, less is. */
   readonly isRate?: boolean;
   /** Whether its 99th percentile gets a line of its own. */
@@ -25,6 +35,8 @@ export interface Row {
   readonly options?: string[];
   /** Whether clients connect with TLS, to all servers but a reference that shows its cost. */
   readonly isTls?: boolean;
+  /** Whether they speak WebSocket, to all servers but a reference that shows its cost. */
+  readonly isWebSocket?: boolean;
   /** The load on a running server, the same in every round; */
   readonly load?: Omit<Load, keyof Target>;
   /** or Poisson arrivals for some seconds, at this share of the capacity; */
@@ -169,6 +181,44 @@ export const ROWS: readonly Row[] = [
     isTls: true,
     load: { measure: "bulk", clients: 1, megabytes: 128 },
     references: [WITHOUT_TLS],
+  },
+  {
+    group: "websocket",
+    title: "WebSocket: first message, Deno handler",
+    unit: "ms",
+    handler: "deno",
+    isWebSocket: true,
+    load: { measure: "first", clients: 120 },
+    references: [OVER_TCP],
+  },
+  {
+    group: "websocket",
+    title: "WebSocket: first message, cat, cold",
+    unit: "ms",
+    handler: "native",
+    isWebSocket: true,
+    load: { measure: "first", clients: 20 },
+    references: [OVER_TCP],
+  },
+  {
+    group: "websocket",
+    title: "WebSocket: short lines there and back, cat",
+    unit: "messages/s",
+    isRate: true,
+    handler: "native",
+    isWebSocket: true,
+    load: { measure: "messages", clients: 5000 },
+    references: [OVER_TCP],
+  },
+  {
+    group: "websocket",
+    title: "WebSocket: last reply of 64, Deno handler, `--warm 64`",
+    unit: "ms",
+    handler: "deno",
+    isWebSocket: true,
+    load: { measure: "last", clients: 64 },
+    options: ["--warm", "64"],
+    references: [OVER_TCP],
   },
   ...[false, true].map((isTls): Row => ({
     group: "memory",

@@ -1,5 +1,6 @@
 /**
- * A server that runs: started on a free port of the loopback, with or without TLS, and stopped.
+ * A server that runs: started on a free port of the loopback, with or without TLS or WebSockets,
+ * and stopped.
  *
  * @module
  */
@@ -14,6 +15,8 @@ export interface StartOptions {
   readonly options: readonly string[];
   /** For TLS, if the server speaks it. */
   readonly certificate?: Certificate | undefined;
+  /** Whether it is to speak WebSocket, if it can. */
+  readonly isWebSocket?: boolean;
 }
 
 /** A server that runs until it is disposed of. */
@@ -30,13 +33,16 @@ export class Running implements AsyncDisposable {
   /** @throws {Error} It does not listen after five seconds. */
   static async start(
     server: Candidate,
-    { handler, options, certificate }: StartOptions,
+    { handler, options, certificate, isWebSocket }: StartOptions,
   ): Promise<Running> {
     const port = freePort();
     const service = { port, handler, options };
     const isTls = certificate !== undefined && server.tlsCommand !== undefined;
+    const hasMessages = isWebSocket === true && server.webSocketCommand !== undefined;
     const [command, ...args] = isTls
       ? server.tlsCommand!(service, certificate)
+      : hasMessages
+      ? server.webSocketCommand!(service)
       : server.command!(service);
     const process = new Deno.Command(command!, {
       args,
@@ -48,6 +54,7 @@ export class Running implements AsyncDisposable {
       port,
       service: handler === "deno" || server.isCounter ? "counter" : "echo",
       certificate: isTls ? certificate.pem : undefined,
+      isWebSocket: hasMessages,
     }, process);
     for (let tries = 0; tries < 200; tries++) {
       await new Promise((resolve) => setTimeout(resolve, 25));

@@ -14,9 +14,16 @@ export const FORK_SERVER = "fork server in C";
 export const MINIMAL_RELAY = "minimal Deno relay";
 /** Shows what TLS costs. */
 export const WITHOUT_TLS = "spawnd without TLS";
+/** Shows what a WebSocket costs. */
+export const OVER_TCP = "spawnd over TCP";
 
 /** Compared, but no peers. Each takes part in the rows that name it. */
-export const REFERENCES: readonly string[] = [FORK_SERVER, MINIMAL_RELAY, WITHOUT_TLS];
+export const REFERENCES: readonly string[] = [
+  FORK_SERVER,
+  MINIMAL_RELAY,
+  WITHOUT_TLS,
+  OVER_TCP,
+];
 
 /** What serves every connection: the counter service in Deno, or `cat`. */
 export type Handler = "deno" | "native";
@@ -45,10 +52,12 @@ export interface Service {
 /** A server to measure. */
 export interface Candidate {
   readonly name: string;
-  /** Its command line. A server that only speaks TLS has none. */
+  /** Its command line. A server that speaks something else has none. */
   command?(service: Service): string[];
   /** Its command line with TLS. */
   tlsCommand?(service: Service, certificate: Certificate): string[];
+  /** Its command line for WebSockets: with lines for `cat`, with bytes for the counter service. */
+  webSocketCommand?(service: Service): string[];
   /** The program it needs. */
   readonly program: string;
   /** The Debian package that provides it. */
@@ -118,6 +127,15 @@ const PEERS: Candidate[] = [
       return ["sh", "-c", `exec stunnel -fd 0 <<END\n${configuration.join("\n")}\nEND`];
     },
   },
+  {
+    name: "websocketd",
+    program: "websocketd",
+    package: "websocketd",
+    webSocketCommand: ({ port, handler }) => [
+      ...["websocketd", "--address=127.0.0.1", `--port=${port}`],
+      ...[`--binary=${handler === "deno"}`, ...HANDLERS[handler]],
+    ],
+  },
 ];
 
 function ncat({ port, handler }: Service): string[] {
@@ -127,10 +145,13 @@ function ncat({ port, handler }: Service): string[] {
   ];
 }
 
-function spawnd({ port, handler, options }: Service, permissions: string[] = []): string[] {
+function spawnd(
+  { port, handler, options }: Service,
+  { permissions = [], scheme = "" }: { permissions?: string[]; scheme?: string } = {},
+): string[] {
   return [
     ...[DENO, "run", "--allow-net", "--allow-run", ...permissions, `${ROOT}main.ts`],
-    ...["--host", "127.0.0.1", "--port", `${port}`, "--max-connections", "2000", ...options],
+    ...["--listen", `${scheme}127.0.0.1:${port}`, "--max-connections", "2000", ...options],
     ...(handler === "native" ? ["--", ...HANDLERS.native] : []),
   ];
 }
@@ -142,10 +163,12 @@ const SPAWND: Candidate[] = [
     command: (service) => spawnd(service),
     tlsCommand: (service, { cert, key }) => {
       const options = ["--cert", cert, "--key", key, ...service.options];
-      return spawnd({ ...service, options }, [`--allow-read=${cert},${key}`]);
+      return spawnd({ ...service, options }, { permissions: [`--allow-read=${cert},${key}`] });
     },
+    webSocketCommand: (service) => spawnd(service, { scheme: "ws://" }),
   },
   { name: WITHOUT_TLS, program: DENO, command: (service) => spawnd(service) },
+  { name: OVER_TCP, program: DENO, command: (service) => spawnd(service) },
 ];
 
 const MINIMAL: Candidate = {

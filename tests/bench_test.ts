@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { makeCertificate } from "../bench/certificate.ts";
 import type { Load } from "../bench/load.ts";
-import { LoadProcess } from "../bench/load_process.ts";
 import { countBelow } from "../bench/processes.ts";
 import { pictureOf } from "../bench/picture.ts";
 import {
@@ -16,6 +15,7 @@ import {
 import { CAPACITY, ROWS } from "../bench/rows.ts";
 import { Running } from "../bench/running.ts";
 import { findServers, FORK_SERVER, MINIMAL_RELAY } from "../bench/servers.ts";
+import { samplesOf } from "./_bench.ts";
 import { Certificates, testTls } from "./_certificates.ts";
 import { childrenOf } from "./_processes.ts";
 import { withFolder } from "./_programs.ts";
@@ -24,11 +24,6 @@ import { Spawnd } from "./_spawnd.ts";
 import { until, within } from "./_waiting.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
-
-async function samplesOf(load: Load): Promise<number[]> {
-  await using process = new LoadProcess(load);
-  return await within(load.measure, process.receive<number[]>());
-}
 
 /** A server that answers the first bytes of every connection and closes it. */
 function serveOnce(answer: (received: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>) {
@@ -64,6 +59,7 @@ Deno.test("every load returns its samples for a correct server", async () => {
     [{ measure: "arrivals", clients: 3, rate: 50 }, 3],
     [{ measure: "rtt", clients: 30 }, 30],
     [{ measure: "rtt", clients: 3, bytes: 100_000 }, 3],
+    [{ measure: "messages", clients: 30 }, 1],
     [{ measure: "rate", clients: 20 }, 1],
     [{ measure: "bulk", clients: 2, megabytes: 2 }, 1],
   ];
@@ -119,17 +115,22 @@ Deno.test("arrivals count the clients that are not answered, and fail at a wrong
   }
 });
 
-Deno.test("every server that is here serves what the bench asks of it, with TLS too", async () => {
+Deno.test("every server that is here serves what the bench asks of it, in each of its ways", async () => {
   await withFolder(async (folder) => {
     const { servers } = await findServers(folder);
-    const pems = [undefined, await makeCertificate(folder)];
+    const certificate = await makeCertificate(folder);
     for (const server of servers) {
-      for (const certificate of pems) {
-        if ((certificate ? server.tlsCommand : server.command) === undefined) continue;
-        const name = `${server.name}${certificate ? " with TLS" : ""}`;
-        const options = { handler: "native", options: [], certificate } as const;
+      const ways = {
+        ...(server.command && { "over TCP": {} }),
+        ...(server.tlsCommand && certificate && { "over TLS": { certificate } }),
+        ...(server.webSocketCommand && { "over WebSockets": { isWebSocket: true } }),
+      };
+      for (const [way, more] of Object.entries(ways)) {
+        const name = `${server.name} ${way}`;
+        const options = { handler: "native", options: [], ...more } as const;
         await using running = await within(name, Running.start(server, options));
-        assertEquals(running.target.certificate, certificate?.pem);
+        assertEquals(running.target.certificate !== undefined, way === "over TLS", name);
+        assertEquals(running.target.isWebSocket, way === "over WebSockets", name);
         const load = { ...running.target, measure: "rate", clients: 20 } as const;
         assertEquals((await samplesOf(load)).length, 1, name);
         await until(`the programs of ${name} to end`, () => countBelow(running.pid) === 0);
@@ -262,7 +263,7 @@ Deno.test("the chart marks every server that did not fail, slower ones left of s
   const picture = pictureOf(MEASURED, "2 cores & more");
   assertMatch(picture, /2 cores &amp; more/);
   const line = Number(/class="own" x1="([\d.]+)"/.exec(picture)![1]);
-  const marks = [...picture.matchAll(/translate\(([\d.]+) ([\d.]+)\)/g)].slice(8) // the legend
+  const marks = [...picture.matchAll(/translate\(([\d.]+) ([\d.]+)\)/g)].slice(10) // the legend
     .map(([, x, y]) => [Number(y), Math.sign(Number(x) - line)] as const);
   assertEquals(
     [...Map.groupBy(marks, ([y]) => y).values()].map((marks) => marks.map(([, side]) => side)),
