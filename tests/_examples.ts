@@ -22,6 +22,11 @@ export const HANDLERS = [
   "git daemon",
   "busybox httpd",
   "examples/challenge.sh",
+  "--websocket :8080 examples/guess.ts",
+  "-- bc",
+  "vmstat 1",
+  "examples/chat.sh",
+  "npm:@modelcontextprotocol/server-sequential-thinking",
   "examples/services.jsonc",
 ] as const;
 
