@@ -40,5 +40,6 @@ export { END_REASONS, type EndReason } from "./server/end_reason.ts";
 export type { ConnectionStatus, ServerStatus, StatusSource } from "./server/server_status.ts";
 export type { ListenOptions, ServerOptions } from "./server/options.ts";
 export type { StderrMode } from "./child/launch.ts";
+export { MESSAGE_MODES, type MessageMode } from "./net/message_mode.ts";
 export { TLS_VERSIONS, type TlsVersion } from "./net/tls_version.ts";
 export { STOP_SIGNALS, type StopSignal } from "./child/stop_ladder.ts";
