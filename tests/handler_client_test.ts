@@ -224,3 +224,18 @@ Deno.test("the streams carry the same bytes, and are made once", async () => {
   assertStrictEquals(client.writable, client.writable);
   assertEquals(text(concat(await Array.fromAsync(client.readable))), "bc");
 });
+
+Deno.test("an endless line takes no more memory than the longest one", async () => {
+  for (const [maxLength, most] of [[80, 16 * 1024], [100_000, 256 * 1024]] as const) {
+    let [left, room] = [2_000, 0];
+    const client = new TransportClient({
+      read: (buffer) => {
+        room = Math.max(room, buffer.byteLength, buffer.buffer.byteLength);
+        return Promise.resolve(left-- > 0 ? Math.min(buffer.length, 10_000) : null);
+      },
+      write: () => Promise.resolve(0),
+    });
+    assertEquals(await linesOf(client, maxLength), [null]);
+    assert(room <= most, `a buffer of ${room} bytes for lines of ${maxLength}`);
+  }
+});

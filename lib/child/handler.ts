@@ -35,8 +35,10 @@ export interface Handler {
   readonly canSpawn: boolean;
   /** Commands of which one fails, with the reason on stderr, if the program cannot be started. */
   readonly checks?: readonly (readonly [command: string, ...args: string[]])[];
-  /** For a module, how Deno inspects it: a subcommand with its flags. */
+  /** For a module, how Deno inspects it: subcommands with their flags. */
   readonly inspections?: {
+    /** Its path or address. */
+    readonly module: string;
     /** Prints its graph as JSON. */
     readonly graph: readonly string[];
     /** Fails if a type is wrong; absent if types are not to be checked. */
@@ -168,6 +170,7 @@ export function moduleHandler(
       [Deno.execPath(), "cache", "--quiet", ...resolution, module],
     ],
     inspections: {
+      module,
       graph: ["info", "--json", ...resolution],
       ...(checkTypes && { types: ["check", "--quiet", ...resolution] }),
     },

@@ -45,8 +45,8 @@ export async function checkHandler(
       const output = await run(context, check, "null");
       if (output?.success === false) throw new HandlerError(handler, reasonOf(output));
     }
-    const types = handler.inspections?.types;
-    const output = types && await inspect(context, types);
+    const { module = "", types } = handler.inspections ?? {};
+    const output = types && await inspect(context, module, types);
     if (output?.success === false) throw new HandlerError(handler, reasonOf(output));
   } finally {
     clearTimeout(notice);
@@ -59,9 +59,10 @@ export async function checkHandler(
 
 /** The graph of a module; `undefined` for another handler, and if it cannot be had. */
 async function readGraph(context: CheckContext): Promise<string | undefined> {
-  const args = context.handler.inspections?.graph;
-  if (args === undefined) return undefined;
-  const output = await inspect(context, args).catch(() => undefined);
+  const { inspections } = context.handler;
+  if (inspections === undefined) return undefined;
+  const { module, graph } = inspections;
+  const output = await inspect(context, module, graph).catch(() => undefined);
   return output?.success ? new TextDecoder().decode(output.stdout) : undefined;
 }
 
@@ -71,10 +72,11 @@ async function readGraph(context: CheckContext): Promise<string | undefined> {
  */
 function inspect(
   context: CheckContext,
+  module: string,
   args: readonly string[],
 ): Promise<Deno.CommandOutput | undefined> {
-  const { handler: { name }, surroundings } = context;
-  const address = addressOf(name, surroundings.cwd?.toString());
+  const { surroundings } = context;
+  const address = addressOf(module, surroundings.cwd?.toString());
   const cwd = address.startsWith("file:") ? new URL(".", address) : surroundings.cwd;
   const place = { ...surroundings, ...(cwd !== undefined && { cwd }) };
   return run({ ...context, surroundings: place }, [Deno.execPath(), ...args, address], "piped");

@@ -24,8 +24,6 @@ const FIELDS = 0xe1;
 const CLIENT_SSL = 0x01;
 const CLIENT_CERT = 0x02 | 0x04;
 
-const decoder = new TextDecoder();
-
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** How long the rest of a header is. */
@@ -67,6 +65,7 @@ function tlsOf(tlvs: ReadonlyMap<number, Bytes>): TlsFacts | undefined {
     alpn: tlvs.get(ALPN),
     commonName: isVerified ? inner.get(SSL_CN) : undefined,
   };
+  const decoder = new TextDecoder();
   const known = Object.entries(facts).filter(([, value]) => value !== undefined);
   return Object.fromEntries(known.map(([name, value]) => [name, decoder.decode(value)]));
 }

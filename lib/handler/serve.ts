@@ -2,15 +2,17 @@
  * A handler as a function of its client, for modules that spawnd runs.
  *
  * @example A line-based service
- * ```ts ignore
- * import { serve } from "@spawnd/spawnd/handler";
+ * ```ts
+ * import { type Client, serve } from "@spawnd/spawnd/handler";
  *
- * await serve(async (client) => {
+ * export async function shout(client: Client) {
  *   await client.write(`Hello ${client.remote?.hostname ?? "stranger"}\n`);
  *   for await (const line of client.lines({ maxLength: 80 })) {
  *     await client.write(`${line.toUpperCase()}\n`);
  *   }
- * });
+ * }
+ *
+ * if (import.meta.main) await serve(shout);
  * ```
  *
  * spawnd finds this file in the module's graph, announces a PROXY header when it starts the child,
@@ -47,7 +49,9 @@ export async function serve(handler: (client: Client) => void | Promise<void>): 
   const client = new TransportClient({
     read: (buffer) => Deno.stdin.read(buffer),
     write: (bytes) => Deno.stdout.write(bytes),
-    watch: (leave) => Deno.addSignalListener("SIGTERM", leave),
+    watch: (leave) => {
+      if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", leave);
+    },
   });
   const end = (event: ErrorEvent | PromiseRejectionEvent) => {
     event.preventDefault();
