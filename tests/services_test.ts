@@ -267,7 +267,10 @@ Deno.test("a reload that is asked for during the start follows it", async () => 
   await until("the check of the module", () => childrenOf(spawnd.pid).length > 0);
   await write({ cat: CAT });
   spawnd.kill("SIGHUP");
+  // The check has two processes: those that wait for the pipe go on, and a later one finds a file.
+  await Deno.rename(`${folder}/fifo.ts`, `${folder}/fifo`);
   await Deno.writeTextFile(`${folder}/fifo.ts`, "");
+  (await Deno.open(`${folder}/fifo`, { read: true, write: true })).close();
   const { started, stopped } = await spawnd.record({ message: "reloaded" });
   assertEquals([started, stopped], ["cat", "slow"]);
   await spawnd.stop();
