@@ -10,8 +10,15 @@ import { enter, linesOf, untilLines, untilState } from "./_console.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { until } from "./_waiting.ts";
 
+/** Starts a server with these words, which say where it listens. */
+async function startAt(...words: string[]): Promise<Spawnd> {
+  const spawnd = Spawnd.startingVia([], {}, ...words);
+  await spawnd.listening();
+  return spawnd;
+}
+
 testIn("the game is played on its page, and ends with it", async (browser) => {
-  await using spawnd = await Spawnd.startAt(
+  await using spawnd = await startAt(
     ["--websocket", "127.0.0.1:0/play"],
     "examples/guess.ts",
   );
@@ -67,14 +74,14 @@ testIn("a page of another host may open a WebSocket if its origin is allowed", a
       };
       socket.onclose = ({ code }) => resolve("closed " + code);
     })`);
-  await using strict = await Spawnd.startAt(["--websocket", "127.0.0.1:0"], "--", "cat");
+  await using strict = await startAt("--websocket", "127.0.0.1:0", "--", "cat");
   assertEquals(await talk(strict.port), "closed 1006");
   const { error } = await strict.record({ message: "refused" });
   assertEquals(
     error,
     `the origin ${origin} is not this host, 127.0.0.1:${strict.port}; --origin would allow it`,
   );
-  await using open = await Spawnd.startAt(
+  await using open = await startAt(
     ["--websocket", "127.0.0.1:0", "--origin", origin],
     ...["--", "cat"],
   );
