@@ -75,6 +75,8 @@ export class FrameDecoder {
   /** The size so far of the message that is under way, if one is, and whether it is text. */
   #message: { bytes: number; readonly isText: boolean } | undefined;
   readonly #utf8 = newDecoder();
+  /** Whether a close frame has come. */
+  #hasEnded = false;
 
   /** @param maxMessageBytes The size of the largest message that a client may send. */
   constructor(maxMessageBytes: number) {
@@ -82,12 +84,12 @@ export class FrameDecoder {
   }
 
   /**
-   * Unmasks `bytes`, in place, and yields what they contain.
+   * Unmasks `bytes`, in place, and yields what they contain; after a close frame, nothing.
    *
    * @throws {WebSocketError} The client has broken the protocol, or its message is too large.
    */
   *decode(bytes: Uint8Array): Generator<Received, void, void> {
-    for (let at = 0;;) {
+    for (let at = 0; !this.#hasEnded;) {
       while (this.#headerBytes < this.#headerLength) {
         if (at === bytes.length) return;
         this.#header[this.#headerBytes++] = bytes[at++]!;
@@ -98,8 +100,9 @@ export class FrameDecoder {
       this.#unmask(part);
       this.#left -= part.length;
       const received = this.#isControl ? this.#takeControl(part) : this.#takeData(part);
+      this.#hasEnded = received?.kind === "close";
       if (received) yield received;
-      if (this.#left > 0 || received?.kind === "close") return;
+      if (this.#left > 0) return;
       this.#headerBytes = 0;
     }
   }
