@@ -5,7 +5,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { encodeClose, encodeFrame } from "../lib/web/frames.ts";
+import { encodeClose, encodeFrame, encodeFrameInto, FrameDecoder } from "../lib/web/frames.ts";
 import {
   BINARY,
   bytesOf,
@@ -19,7 +19,7 @@ import {
   serverFrames,
   TEXT,
 } from "./_frames.ts";
-import { concat } from "./_sockets.ts";
+import { assertSameBytes, concat } from "./_sockets.ts";
 
 /** What no text may have, by the byte with which that is certain, counted from 1. */
 const INVALID: Readonly<Record<string, number>> = {
@@ -166,16 +166,35 @@ Deno.test("of random bytes no more comes out than came in, and nothing else is t
   );
 });
 
-Deno.test("a frame that a server sends is as short as possible, and whole", () => {
+Deno.test("a long payload is unmasked wherever it is in memory and in its frame", () => {
+  const payload = Uint8Array.from({ length: 5000 }, (_, index) => index * 7 & 255);
+  const mask = Uint8Array.of(1, 20, 130, 240);
+  const bytes = frame(BINARY, payload, { mask });
+  for (let offset = 0; offset < 4; offset++) {
+    for (const at of [0, 1, 2, 3, 2000]) {
+      const memory = new Uint8Array(offset + bytes.length); // which is unmasked in place
+      memory.set(bytes, offset);
+      const decoder = new FrameDecoder(5000);
+      const chunks = [memory.subarray(offset, offset + 8 + at), memory.subarray(offset + 8 + at)];
+      const parts = chunks.flatMap((chunk) => [...decoder.decode(chunk)])
+        .map((received) => received.kind === "data" ? received.bytes : bytesOf(""));
+      assertSameBytes(concat(parts), payload);
+    }
+  }
+});
+
+Deno.test("a frame that a server sends is as short as possible, whole, and where it has to be", () => {
   for (const length of [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]) {
     const payload = new Uint8Array(length).fill(7);
-    for (const isFinal of [true, false]) {
-      const frames = serverFrames(encodeFrame(BINARY, payload, isFinal));
-      assertEquals(frames.map(({ payload, ...other }) => [payload.length, other]), [
-        [length, { opcode: BINARY, isFinal }],
-      ]);
-      assert(frames[0]!.payload.every((byte) => byte === 7));
-    }
+    const [sent, ...others] = serverFrames(encodeFrame(BINARY, payload));
+    assertEquals([sent!.opcode, sent!.isFinal, others.length], [BINARY, true, 0]);
+    assertSameBytes(sent!.payload, payload);
+    const target = new Uint8Array(length + 20);
+    const end = encodeFrameInto(target, 3, TEXT, payload, false);
+    const [fragment] = serverFrames(target.slice(3, end));
+    assertEquals([fragment!.opcode, fragment!.isFinal], [TEXT, false]);
+    assertSameBytes(fragment!.payload, payload);
+    assert([...target.subarray(0, 3), ...target.subarray(end)].every((byte) => byte === 0));
   }
 });
 

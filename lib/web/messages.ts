@@ -6,10 +6,12 @@
  */
 
 import type { MessageMode } from "../net/message_mode.ts";
-import { encodeFrame, OPCODE } from "./frames.ts";
+import { encodeFrame, encodeFrameInto, MAX_FRAME_HEADER_BYTES, OPCODE } from "./frames.ts";
 
 /** What is kept of a line that has not ended; more of it is sent as a fragment of its message. */
 const MAX_REST = 64 * 1024;
+const LF = 10;
+const CR = 13;
 
 const encoder = new TextEncoder();
 
@@ -17,8 +19,8 @@ const encoder = new TextEncoder();
 export class MessageEncoder {
   readonly #mode: MessageMode;
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  /** What has come of a line, and whether the start of it has been sent. */
-  #rest = "";
+  /** What has come of a line, in whole characters, and whether the start of it has been sent. */
+  #rest = new Uint8Array(0);
   #isFragmented = false;
 
   constructor(mode: MessageMode) {
@@ -28,37 +30,43 @@ export class MessageEncoder {
   /** The frames for the next bytes, which may be none. */
   encode(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
     if (this.#mode === "bytes") return encodeFrame(OPCODE.binary, bytes);
-    return this.#encodeText(this.#decoder.decode(bytes, { stream: true }));
+    return this.#encodeText(this.#decoder.decode(bytes, { stream: true }), false);
   }
 
   /** The frames for what is left at the end: a line without an end is one, too. */
   end(): Uint8Array<ArrayBuffer> {
-    const frames = this.#encodeText(this.#decoder.decode());
-    if (this.#rest === "" && !this.#isFragmented) return frames;
-    const last = this.#line(this.#rest);
-    this.#rest = "";
-    return concat([frames, last]);
+    return this.#encodeText(this.#decoder.decode(), true);
   }
 
-  #encodeText(text: string): Uint8Array<ArrayBuffer> {
-    if (this.#mode === "bytes" || text === "") return new Uint8Array(0);
-    if (this.#mode === "text") return encodeFrame(OPCODE.text, encoder.encode(text));
-    const lines = (this.#rest + text).split("\n");
-    this.#rest = lines.pop()!;
-    const frames = lines.map((line) => this.#line(line.replace(/\r$/, "")));
-    if (this.#rest.length > MAX_REST) {
-      const end = this.#rest.endsWith("\r") ? -1 : undefined; // it may be that of a CRLF
-      frames.push(this.#line(this.#rest.slice(0, end), false));
-      this.#rest = this.#rest.slice(-1).replace(/[^\r]/s, "");
+  #encodeText(text: string, isEnd: boolean): Uint8Array<ArrayBuffer> {
+    const bytes = encoder.encode(text);
+    if (this.#mode === "lines") return this.#encodeLines(concat([this.#rest, bytes]), isEnd);
+    return text === "" ? bytes : encodeFrame(OPCODE.text, bytes);
+  }
+
+  #encodeLines(bytes: Uint8Array<ArrayBuffer>, isEnd: boolean): Uint8Array<ArrayBuffer> {
+    // A frame's header has at most one byte more than its payload and the line feed.
+    const frames = new Uint8Array(2 * bytes.length + MAX_FRAME_HEADER_BYTES);
+    let length = 0;
+    const add = (line: Uint8Array, isFinal: boolean) => {
+      const opcode = this.#isFragmented ? OPCODE.continuation : OPCODE.text;
+      this.#isFragmented = !isFinal;
+      length = encodeFrameInto(frames, length, opcode, line, isFinal);
+    };
+    let start = 0;
+    for (let end; (end = bytes.indexOf(LF, start)) >= 0; start = end + 1) {
+      add(bytes.subarray(start, bytes[end - 1] === CR ? end - 1 : end), true);
     }
-    return concat(frames);
-  }
-
-  /** A line as a message, or what comes of one that has been begun. */
-  #line(text: string, isFinal = true): Uint8Array<ArrayBuffer> {
-    const opcode = this.#isFragmented ? OPCODE.continuation : OPCODE.text;
-    this.#isFragmented = !isFinal;
-    return encodeFrame(opcode, encoder.encode(text), isFinal);
+    if (isEnd && (start < bytes.length || this.#isFragmented)) {
+      add(bytes.subarray(start), true);
+      start = bytes.length;
+    } else if (bytes.length - start > MAX_REST) {
+      const end = bytes.at(-1) === CR ? bytes.length - 1 : bytes.length; // it may be that of a CRLF
+      add(bytes.subarray(start, end), false);
+      start = end;
+    }
+    this.#rest = bytes.slice(start);
+    return frames.subarray(0, length);
   }
 }
 
