@@ -90,6 +90,11 @@ export function parseHead(text: string): HttpHead | undefined {
   return { method, target: target!, fields };
 }
 
+/** The elements of a header field that is a list (RFC 9110, section 5.6.1); some may be empty. */
+export function listIn(value = ""): string[] {
+  return value.split(",").map((element) => element.trim());
+}
+
 /** The bytes of a response, after which the connection ends; the body can be left out (HEAD). */
 export function encodeResponse(
   { status, headers, body }: HttpResponse,

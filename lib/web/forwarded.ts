@@ -7,27 +7,29 @@
  */
 
 import type { Networks, SocketAddress } from "../net/address.ts";
-import { formatAddress, parseAddress, unmapIPv4 } from "../net/address.ts";
+import { formatAddress, parseAddress } from "../net/address.ts";
+import { listIn } from "../net/http.ts";
 
 /**
  * The last address that a trusted proxy has been connected from and that is not a trusted proxy's
  * itself; `undefined` if no header says. Its port is 0 where none is given.
  *
- * @throws {RangeError} A header is malformed, or the two disagree: a proxy has set one, and let the
- * client's other one through.
+ * @throws {RangeError} A header is malformed, or the two disagree, even if one only does not say: a
+ * proxy has set one, and let the client's other one through.
  */
 export function forwardedFor(
   fields: ReadonlyMap<string, string>,
   proxies: Networks,
 ): SocketAddress | undefined {
-  const [standard, usual] = [
-    lastOf(nodesIn(fields.get("forwarded") ?? ""), proxies),
-    lastOf(split(fields.get("x-forwarded-for") ?? ""), proxies),
-  ];
-  if (standard && usual && standard.hostname !== usual.hostname) {
+  const [standard, usual] = [fields.get("forwarded"), fields.get("x-forwarded-for")];
+  const lists: string[][] = [];
+  if (standard !== undefined) lists.push(nodesIn(standard));
+  if (usual !== undefined) lists.push(listIn(usual));
+  const [client, ...others] = lists.map((nodes) => lastOf(nodes, proxies));
+  if (others.some((other) => other?.hostname !== client?.hostname)) {
     throw new RangeError("Forwarded and X-Forwarded-For name different clients");
   }
-  return standard ?? usual;
+  return client;
 }
 
 function lastOf(nodes: readonly string[], proxies: Networks): SocketAddress | undefined {
@@ -47,7 +49,7 @@ function lastOf(nodes: readonly string[], proxies: Networks): SocketAddress | un
  */
 function nodesIn(header: string): string[] {
   const nodes = [""];
-  const pair = /[ \t]*(?:([^=;,\s"]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*)))?[ \t]*([;,]|$)/y;
+  const pair = /[ \t]*(?:([^=;,\s"]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))[ \t]*)?([;,]|$)/y;
   for (;;) {
     const match = pair.exec(header);
     if (match === null) throw new RangeError("the header Forwarded is malformed");
@@ -58,15 +60,14 @@ function nodesIn(header: string): string[] {
   }
 }
 
-function split(list: string): string[] {
-  return list === "" ? [] : list.split(",").map((text) => text.trim());
-}
-
-/** `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4711`. */
+/**
+ * `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4711`. A port that
+ * only its proxy knows, such as `:_x`, is 0.
+ */
 function parseNode(node: string): SocketAddress | undefined {
   const [, bracketed, plain = node, port = "0"] =
-    /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(node) ?? [];
+    /^(?:\[([^\]]+)\]|([^:]+))(?::(?:(\d{1,5})|_[\w.-]+))?$/.exec(node) ?? [];
   const bytes = parseAddress(bracketed ?? plain);
   if (bytes === undefined || Number(port) > 65_535) return undefined;
-  return unmapIPv4({ hostname: formatAddress(bytes), port: Number(port) });
+  return { hostname: formatAddress(bytes), port: Number(port) };
 }

@@ -14,6 +14,7 @@ import {
   encodeResponse,
   type HttpHead,
   type HttpResponse,
+  listIn,
   parseHead,
   readHead,
   textResponse,
@@ -137,7 +138,7 @@ export class Upgrader {
       throw refused(405, "only GET and HEAD", { allow: "GET, HEAD" });
     }
     const hasToken = (name: string, token: string) =>
-      (fields.get(name) ?? "").toLowerCase().split(/[ \t]*,[ \t]*/).includes(token);
+      listIn(fields.get(name)?.toLowerCase()).includes(token);
     if (!hasToken("upgrade", "websocket") || !hasToken("connection", "upgrade") || isHead) {
       if (this.#options.hasPage) throw new NoUpgrade(await this.#page(), { isPage: true, isHead });
       throw refused(426, "only WebSockets are served here", { upgrade: "websocket" });
@@ -162,7 +163,7 @@ export class Upgrader {
   /** The first sub-protocol that the client offers and that there is, and the mode it means. */
   #choose({ fields }: HttpHead): { mode: MessageMode; protocol?: string } {
     const { mode, protocols } = this.#options;
-    const offered = (fields.get("sec-websocket-protocol") ?? "").split(/[ \t]*,[ \t]*/);
+    const offered = listIn(fields.get("sec-websocket-protocol"));
     const protocol = offered.find((name) => protocols.includes(name) || MODE_PROTOCOLS.has(name));
     if (protocol === undefined) return { mode };
     if (protocols.includes(protocol)) return { mode, protocol };
