@@ -61,7 +61,8 @@ export async function readHead(connection: Connection): Promise<string | undefin
     if (end === undefined) continue;
     const rest = chunk.subarray(taken.length - (length - end));
     if (rest.length > 0) connection.unread(rest);
-    return new TextDecoder().decode(bytes.subarray(0, end - END_OF_HEAD.length));
+    const head = bytes.subarray(0, end - END_OF_HEAD.length);
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(head);
   }
 }
 

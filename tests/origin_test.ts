@@ -1,0 +1,134 @@
+import { assertEquals } from "@std/assert";
+import { isLoopback } from "../lib/net/address.ts";
+import { originProblem } from "../lib/web/origin.ts";
+
+/** Whether a page of `origin` may connect to `host`. */
+function mayConnect(
+  origin: string | undefined,
+  host: string,
+  { isLocal = false, allowed = [] as string[] } = {},
+): boolean {
+  return originProblem({ origin, host, isLocal }, allowed) === undefined;
+}
+
+Deno.test("a client that is no browser names no origin, and may connect", () => {
+  for (const isLocal of [true, false]) {
+    for (const host of ["example.com", "", "\0", "a b"]) {
+      assertEquals(mayConnect(undefined, host, { isLocal }), true);
+      assertEquals(
+        mayConnect(undefined, host, { isLocal, allowed: ["https://example.com"] }),
+        true,
+      );
+    }
+  }
+});
+
+Deno.test("by default a page of the server's own host and port may connect, and no other", () => {
+  for (
+    const [origin, host] of [
+      ["http://example.com", "example.com"],
+      ["https://example.com", "example.com"],
+      ["http://example.com", "EXAMPLE.com:80"],
+      ["https://example.com", "example.com:443"],
+      ["http://example.com:8080", "example.com:8080"],
+      ["http://192.0.2.1:8080", "192.0.2.1:8080"],
+      ["http://[2001:db8::1]:8080", "[2001:DB8:0::1]:8080"],
+      ["https://xn--bcher-kva.example", "bücher.example"],
+      ["chrome-extension://abcdef", "abcdef"],
+    ] as const
+  ) {
+    assertEquals(mayConnect(origin, host), true, `${origin} ${host}`);
+  }
+  for (
+    const [origin, host] of [
+      ["http://evil.example", "example.com"],
+      ["http://example.com.evil.example", "example.com"],
+      ["http://evilexample.com", "example.com"],
+      ["http://www.example.com", "example.com"],
+      ["http://example.com", "example.com:8080"],
+      ["http://example.com:8080", "example.com"],
+      ["http://example.com", "example.com:443"],
+      ["https://example.com", "example.com:80"],
+      ["null", "example.com"],
+      ["null", "null"],
+      ["file://", ""],
+      ["file://", "example.com"],
+      ["", ""],
+      ["example.com", "example.com"],
+      ["http://", ""],
+      ["http://example.com", ""],
+      ["http://example.com, http://evil.example", "example.com"],
+      ["http://example.com", "example.com, evil.example"],
+      ["http://example.com", "evil.example/example.com"],
+      ["data:text/html,x", ""],
+    ] as const
+  ) {
+    assertEquals(mayConnect(origin, host), false, `${origin} ${host}`);
+  }
+});
+
+Deno.test("over the loopback, the host must be the loopback's name too", () => {
+  for (const host of ["localhost:9527", "127.0.0.1:9527", "127.1.2.3", "[::1]:9527", "LOCALHOST"]) {
+    assertEquals(mayConnect(`http://${host.toLowerCase()}`, host, { isLocal: true }), true, host);
+  }
+  for (
+    const host of [
+      "rebound.example",
+      "localhost.example",
+      "127.0.0.1.example",
+      "192.0.2.1",
+      "[::2]",
+    ]
+      .concat("xlocalhost", "localhost.", "0.0.0.0")
+  ) {
+    assertEquals(mayConnect(`http://${host}`, host, { isLocal: true }), false, host);
+    assertEquals(mayConnect(`http://${host}`, host), true, host);
+  }
+});
+
+Deno.test("--origin replaces that: these pages may connect, whatever host they ask for", () => {
+  const allowed = ["https://app.example", "http://localhost:3000", "tauri://localhost"];
+  for (const isLocal of [true, false]) {
+    for (const origin of allowed) {
+      assertEquals(mayConnect(origin, "whatever.example", { isLocal, allowed }), true);
+    }
+    for (
+      const origin of ["https://example.com", "http://app.example", "https://app.example:8443"]
+        .concat("https://app.example.evil.example", "https://app.example, https://app.example")
+        .concat("https://APP.example", "null", "*", "")
+    ) {
+      assertEquals(mayConnect(origin, "example.com", { isLocal, allowed }), false, origin);
+    }
+    for (const origin of ["https://evil.example", "null", ""]) {
+      assertEquals(mayConnect(origin, "", { isLocal, allowed: ["*"] }), true);
+    }
+  }
+});
+
+Deno.test("a refused page is told why, and what would admit it", () => {
+  const why = (origin: string, host: string, isLocal: boolean, allowed: string[] = []) =>
+    originProblem({ origin, host, isLocal }, allowed);
+  assertEquals(
+    why("http://a.example", "b.example", false),
+    "the origin http://a.example is not this host, b.example; --origin would allow it",
+  );
+  assertEquals(
+    why("http://a.example:80", "a.example", true),
+    "the loopback is not a.example; --origin would allow it",
+  );
+  assertEquals(
+    why("http://a.example", "a.example", false, ["http://b.example"]),
+    "the origin http://a.example is not one of --origin",
+  );
+});
+
+Deno.test("isLoopback() knows the names and addresses of the loopback", () => {
+  for (const hostname of ["localhost", "127.0.0.1", "127.255.0.3", "::1", "[::1]"]) {
+    assertEquals(isLoopback(hostname), true, hostname);
+  }
+  for (
+    const hostname of ["", "localhos", "127.evil.example", "1.127.0.0.1", "::", "::11", "0.0.0.0"]
+  ) {
+    assertEquals(isLoopback(hostname), false, hostname);
+  }
+});
