@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
-import { Connection } from "../lib/net/connection.ts";
+import type { Connection } from "../lib/net/connection.ts";
 import {
   encodeHead,
   encodeResponse,
@@ -9,30 +9,12 @@ import {
   readHead,
   textResponse,
 } from "../lib/net/http.ts";
+import { connectionOf } from "./_connection.ts";
 import { text } from "./_sockets.ts";
 
 const REQUEST = "GET /chat?a=b HTTP/1.1\r\nHost: example.com\r\nX-Name: grüße\r\n\r\n";
 const HEAD = REQUEST.slice(0, -4);
 const LIMIT = 8 * 1024;
-
-/** A connection whose client sends these pieces, each at once, and then ends its input. */
-function connectionOf(...pieces: (string | Uint8Array)[]): Connection {
-  const encoder = new TextEncoder();
-  const left = pieces.map((piece) => typeof piece === "string" ? encoder.encode(piece) : piece);
-  return new Connection({
-    read(buffer) {
-      if (left.length === 0) return Promise.resolve(null);
-      const part = left[0]!.subarray(0, buffer.length);
-      buffer.set(part);
-      left[0] = left[0]!.subarray(part.length);
-      if (left[0].length === 0) left.shift();
-      return Promise.resolve(part.length);
-    },
-    write: ({ length }) => Promise.resolve(length),
-    closeWrite: () => Promise.resolve(),
-    close: () => {},
-  }, {});
-}
 
 /** What is read after the head. */
 async function rest(connection: Connection): Promise<string> {

@@ -190,9 +190,9 @@ function refused(status: number, text?: string, headers?: Record<string, string>
 
 /** What a handler is told of a request. */
 function requestOf({ target, fields }: HttpHead, path: string): RequestFacts {
-  const [, found = "", query = ""] = /^(\/[^?]*)(?:\?(.*))?$/.exec(target) ?? [];
+  const [, found, query = ""] = /^(\/[^?]*)(?:\?(.*))?$/.exec(target) ?? [];
   const scriptName = path.replace(/\/$/, "");
-  if (found !== scriptName && !found.startsWith(`${scriptName}/`)) {
+  if (found !== scriptName && !found?.startsWith(`${scriptName}/`)) {
     throw refused(404, `there is only ${path}`);
   }
   let pathInfo;
