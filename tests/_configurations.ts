@@ -25,6 +25,11 @@ const TEXTS = [
     " ",
   ),
   ..."client handler.ts ./a.tsx npm:x file:///x.ts cat ../x a=b TZ=UTC".split(" "),
+  ..."ws://:80 ws://:80/chat ws://unix:x.sock:/chat ws://fd:3/ :80/chat :80/a?b unix:x:/chat".split(
+    " ",
+  ),
+  ..."fd:3/chat ws:// lines text https://a.example https://A.example http://a:80 app://x null *"
+    .split(" "),
   "",
   " ",
   "\0",
@@ -59,7 +64,10 @@ function validValue({ argument, words, range: [min, max] = [0, 0], repeatable }:
         return fc.oneof(
           fc.integer({ min: 1, max: 65_535 }).map((port) => `:${port}`),
           fc.constantFrom("127.0.0.1:0", "[::1]:9527", "unix:run/x.sock", "fd:3", "fd:web"),
+          fc.constantFrom("ws://:81", "ws://[::1]:82/chat", "ws://unix:x.sock:/chat", "ws://fd:w/"),
         );
+      case "ADDRESS[/PATH]":
+        return fc.constantFrom(":83", "127.0.0.1:0/chat", "unix:y.sock:/", "unix:z", "fd:v/chat");
       case "CIDR":
         return fc.constantFrom("10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "::1");
       case "N":
@@ -75,6 +83,8 @@ function validValue({ argument, words, range: [min, max] = [0, 0], repeatable }:
         return fc.dictionary(fc.constantFrom("TZ", "LANG", "A"), fc.constantFrom("", "UTC", "a=b"));
       case "NAME[:GROUP]":
         return fc.constantFrom("git", "www-data:git");
+      case "ORIGIN":
+        return fc.constantFrom("*", "https://a.example", "http://[::1]:3000", "app://localhost");
       case "PERMISSION[=VALUES]":
         return fc.constantFrom("env", "env=TZ,LANG", "read=./data");
       case "PROTOCOL":

@@ -36,12 +36,15 @@ function problemsOf(text: string): string[] {
 const BEYOND = [
   /takes a network such as/, // the bits of a prefix
   /takes HOST:PORT/, // the largest port
+  /takes an address and perhaps a path/,
+  /takes an origin/, // the form that browsers give it
   /takes a port, or an address/,
   /takes a number, or a number and seconds/, // ranges within a text
   /: requires [a-z]/, // what is required may be a default, or an empty list
   /every cert takes a key/,
   /user: cannot be given with/, // a default
   /listen: is missing: several services/,
+  /is for WebSockets, and no address is$/,
   /listens on .+ too$/,
   /overlaps/,
   /is given twice$/,
@@ -99,6 +102,29 @@ Deno.test("the schema and the checker agree on every key with values that it may
       compare({ services: { a: {} }, ...property });
     }
   }
+});
+
+Deno.test("the schema knows addresses and origins by what the checker makes of them", () => {
+  const parts = ["ws://", "unix:", "fd:", ":80", ":", "/", "a", "[::1]", "[", "]", "3", " ", "\n"]
+    .concat("?", "#", "%", "@", "*", "é", "http://", "x-y://", "a.example", "\0", '"', "~", "!");
+  const text = fc.array(fc.constantFrom(...parts), { maxLength: 6 }).map((parts) => parts.join(""));
+  const seen: Record<string, number> = {};
+  fc.assert(
+    fc.property(text, (text) => {
+      for (const key of ["listen", "websocket", "origin"]) {
+        const service = { websocket: ":81", [key]: text };
+        const isValid = problemsOf(JSON.stringify({ services: { a: service } })).length === 0;
+        const isKnown = conforms({ services: { a: service } });
+        assert(isKnown || !isValid, `${key}: ${JSON.stringify(text)}`);
+        const isSame = isKnown === isValid || key === "origin" || /:\d{5}/.test(text);
+        assert(isSame, `${key}: ${JSON.stringify(text)}`);
+        const verdict = `${key} ${isValid}`;
+        seen[verdict] = (seen[verdict] ?? 0) + 1;
+      }
+    }),
+    { numRuns: 5_000 },
+  );
+  assertEquals(Object.values(seen).filter((count) => count > 50).length, 6, JSON.stringify(seen));
 });
 
 Deno.test("the schema and the checker agree, but for what a schema cannot express", () => {

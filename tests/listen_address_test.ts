@@ -4,6 +4,7 @@ import {
   formatListenAddress,
   type ListenAddress,
   parseListenAddress,
+  parseWebSocketAddress,
 } from "../lib/net/listen_address.ts";
 
 Deno.test("parseListenAddress() reads every kind of address", () => {
@@ -26,6 +27,44 @@ Deno.test("parseListenAddress() reads every kind of address", () => {
   }
 });
 
+Deno.test("parseListenAddress() reads every kind of address after ws://, with a path or without", () => {
+  const tcp = (hostname: string, port: number) => ({ transport: "tcp", hostname, port }) as const;
+  const unix = (path: string) => ({ transport: "unix", path }) as const;
+  const sockets: Record<string, ListenAddress> = {
+    ":80": tcp("", 80),
+    "127.0.0.1:80": tcp("127.0.0.1", 80),
+    "[::1]:80": tcp("::1", 80),
+    "fd:3": { transport: "fd", fd: 3 },
+    "fd:web": { transport: "fd", fd: "web" },
+    "unix:/run/x.sock": unix("/run/x.sock"),
+    "unix:x:1": unix("x:1"),
+    "unix:a b": unix("a b"),
+    "unix::": unix(":"),
+  };
+  for (const [socket, address] of Object.entries(sockets)) {
+    assertEquals(parseListenAddress(`ws://${socket}`), { ...address, webSocketPath: "/" });
+    for (const webSocketPath of ["/", "/chat", "/chat/", "/a:/b", "//", "/~a!b;c=[d]@e"]) {
+      const text = `${socket}${address.transport === "unix" ? ":" : ""}${webSocketPath}`;
+      const expected = { ...address, webSocketPath };
+      assertEquals(parseWebSocketAddress(text), expected, text);
+      assertEquals(parseListenAddress(`ws://${text}`), expected, text);
+      assertEquals(formatListenAddress(expected), `ws://${text}`);
+    }
+  }
+});
+
+Deno.test("parseListenAddress() refuses what is no address or path after ws://", () => {
+  const texts = ["", "/chat", "80", "host", "host/chat", ":80chat", ":80:/chat", ":65536/", "fd:"]
+    .concat("fd:3:/chat", "[::1]/chat", "unix:", "ws://:80", "http://:80", ":80/a b", ":80/é")
+    .concat(":80/a?b", ":80/a#b", ":80/a%20b", ":80/a\nb", "unix:x:/a?b", "unix:x:/ ", ":80/\0");
+  for (const text of texts) {
+    assertEquals(parseWebSocketAddress(text), undefined, text);
+    assertEquals(parseListenAddress(`ws://${text}`), undefined, text);
+  }
+  assertEquals(parseListenAddress("wss://:80"), undefined);
+  assertEquals(parseListenAddress("WS://:80"), undefined);
+});
+
 Deno.test("parseListenAddress() refuses what is no address", () => {
   const texts = ["", "9527", "::1", "::1:9527", "[::1]", "[]:1", "a:b:1", "host:", "host:65536"];
   for (const text of [...texts, "host:-1", "host:1x", "unix:", "fd:", "fd:a:b", "fd:a b"]) {
@@ -34,7 +73,7 @@ Deno.test("parseListenAddress() refuses what is no address", () => {
 });
 
 Deno.test("what formatListenAddress() writes, parseListenAddress() reads", () => {
-  const address: fc.Arbitrary<ListenAddress> = fc.oneof(
+  const socket: fc.Arbitrary<ListenAddress> = fc.oneof(
     fc.record({
       transport: fc.constant("tcp" as const),
       hostname: fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain(), fc.constant("")),
@@ -43,7 +82,12 @@ Deno.test("what formatListenAddress() writes, parseListenAddress() reads", () =>
     fc.record({ transport: fc.constant("unix" as const), path: fc.string({ minLength: 1 }) }),
     fc.record({ transport: fc.constant("fd" as const), fd: fc.nat() }),
   );
-  fc.assert(fc.property(address, (address) => {
+  const webSocketPath = fc.stringMatching(/^(\/[!"$&-.0->@-~]*)+$/);
+  fc.assert(fc.property(socket, webSocketPath, (socket, webSocketPath) => {
+    assertEquals(parseListenAddress(formatListenAddress(socket)), socket);
+    // The path of a Unix socket ends where that of the WebSocket could begin.
+    if (socket.transport === "unix" && socket.path.indexOf(":/", 1) >= 0) return;
+    const address = { ...socket, webSocketPath };
     assertEquals(parseListenAddress(formatListenAddress(address)), address);
   }));
 });

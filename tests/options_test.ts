@@ -59,7 +59,7 @@ Deno.test("the documentation of ServerOptions has the defaults of the table", as
     documented.map(([, standard, key]) => [key, standard]),
     Object.entries<Option>(OPTIONS).map(([key, option]) => [
       key,
-      key === "warm" ? "handler.warm" : String(JSON.stringify(option.default)),
+      ["warm", "wsMode"].includes(key) ? `handler.${key}` : String(JSON.stringify(option.default)),
     ]),
   );
 });

@@ -43,7 +43,7 @@ export function readText(option: Option, text: string): unknown {
     case "NAME[:GROUP]":
       return /^[^:]+(:[^:]+)?$/.test(text) ? text : undefined;
     case "ORIGIN":
-      return text === "*" || URL.parse(text)?.origin === text ? text : undefined;
+      return text === "*" || isOrigin(text) ? text : undefined;
     case "PERMISSION[=VALUES]":
       return isGrant(text) ? text : undefined;
     case "N[/SECONDS]":
@@ -97,6 +97,12 @@ function readSeconds(text: string, range: Range): number | undefined {
 function toMilliseconds(seconds: number, [min, max]: Range): number | undefined {
   if (!(seconds >= min / 1000 && seconds <= max / 1000)) return undefined;
   return Math.round(seconds * 1000) || Math.ceil(seconds);
+}
+
+/** Whether it is one as browsers write it, of a web site, or of an app with a scheme of its own. */
+function isOrigin(text: string): boolean {
+  const { protocol, host } = URL.parse(text) ?? {};
+  return Boolean(host) && text === `${protocol}//${host}`;
 }
 
 function readRate(text: string): ServerOptions["ratePerSource"] {

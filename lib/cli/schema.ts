@@ -3,7 +3,7 @@
  * as a program, it prints the schema; `deno task schema` writes it to docs/schema.json.
  *
  * It is of draft 7, the newest that editors take throughout. It cannot express all that the checker
- * knows: networks and addresses it knows by their characters only, and nothing that depends on the
+ * knows: networks, addresses and origins it knows by their characters only, and nothing that depends on the
  * defaults, on another service, or on a key that is given twice.
  *
  * @module
@@ -29,6 +29,15 @@ type Schema = Readonly<Record<string, unknown>>;
 const WORD: Schema = { type: "string", pattern: "^[^\\u0000]*$" };
 const NOT_EMPTY: Schema = { type: "string", pattern: "^[^\\u0000]+$" };
 const PORT: Schema = { type: "integer", minimum: 0, maximum: OPTIONS.port.range[1] };
+/** What follows ws:// in an address. */
+const WEB_PATH = '/[!"$&->@-~]*';
+const WEB_SOCKET = `unix:[^\\u0000](?:(?!:/)[^\\u0000])*(?::${WEB_PATH})?|` +
+  `(?:${socketWithout("/\\u0000")})(?:${WEB_PATH})?`;
+
+/** A socket that is passed, or over TCP, without these characters. */
+function socketWithout(excluded: string): string {
+  return `fd:[^:\\s${excluded}]+|(?:\\[[^\\]${excluded}]+\\]|[^:[\\]${excluded}]*):\\d{1,5}`;
+}
 
 /** The schema of a configuration file. */
 export function configurationSchema(): Schema {
@@ -134,11 +143,10 @@ function valueOf({ argument, words, range: [min, max] = [0, 0] }: Option): Schem
     case "ADDRESS":
       return {
         type: "string",
-        pattern:
-          "^(?:ws://[^\\u0000]+|unix:[^\\u0000]+|fd:[^:\\s\\u0000]+|(?:\\[[^\\]\\u0000]+\\]|[^:[\\]\\u0000]*):\\d{1,5})$",
+        pattern: `^(?:ws://(?:${WEB_SOCKET})|unix:[^\\u0000]+|${socketWithout("\\u0000")})$`,
       };
     case "ADDRESS[/PATH]":
-      return { type: "string", pattern: "^[^\\u0000]*:[^\\u0000]+$" };
+      return { type: "string", pattern: `^(?:${WEB_SOCKET})$` };
     case "HOST":
       return { type: "string", pattern: "^(?!(?:unix|fd)$)[^[\\]\\u0000]+$" };
     case "CIDR":
@@ -166,7 +174,7 @@ function valueOf({ argument, words, range: [min, max] = [0, 0] }: Option): Schem
     case "NAME[:GROUP]":
       return { type: "string", pattern: "^[^:\\u0000]+(?::[^:\\u0000]+)?$" };
     case "ORIGIN":
-      return { type: "string", pattern: "^(?:\\*|[a-z][a-z0-9+.-]*://[^/\\s\\u0000]+)$" };
+      return { type: "string", pattern: "^(?:\\*|[a-z][a-z0-9+.-]*://[^/?#@\\s\\u0000]+)$" };
     case "PERMISSION[=VALUES]":
       return { type: "string", pattern: `^(?:${PERMISSIONS.join("|")})(?:=[^\\u0000]+)?$` };
     case "PROTOCOL":

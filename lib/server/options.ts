@@ -64,6 +64,22 @@ export interface ServerOptions {
    */
   unix?: string;
   /**
+   * Whether the kernel probes TCP clients that say nothing, and ends the connection if they do not
+   * answer. When it does is the system's setting (Linux: two hours, tcp_keepalive_time of tcp(7));
+   * Deno can only turn it on or off.
+   *
+   * @default {true}
+   */
+  keepAlive?: boolean;
+  /**
+   * Trusted proxies, as networks in CIDR notation. A connection from one of them has to begin with
+   * a PROXY header, and counts as the client that the header names; over HTTP, `Forwarded` or
+   * `X-Forwarded-For` will do. From other addresses no header is read.
+   *
+   * @default {[]}
+   */
+  acceptProxy?: readonly string[];
+  /**
    * Addresses at which clients speak WebSocket (RFC 6455), each perhaps with a path, such as
    * `:8080/chat`: what `listen` takes after `ws://`. It is served there and below; with `cert`, over
    * TLS.
@@ -110,22 +126,6 @@ export interface ServerOptions {
    * @default {true}
    */
   page?: boolean;
-  /**
-   * Whether the kernel probes TCP clients that say nothing, and ends the connection if they do not
-   * answer. When it does is the system's setting (Linux: two hours, tcp_keepalive_time of tcp(7));
-   * Deno can only turn it on or off.
-   *
-   * @default {true}
-   */
-  keepAlive?: boolean;
-  /**
-   * Trusted proxies, as networks in CIDR notation. A connection from one of them has to begin with
-   * a PROXY header, and counts as the client that the header names; over HTTP, `Forwarded` or
-   * `X-Forwarded-For` will do. From other addresses no header is read.
-   *
-   * @default {[]}
-   */
-  acceptProxy?: readonly string[];
   /**
    * Files of certificate chains in PEM. With them and `key`, TCP clients have to speak TLS, after
    * their PROXY header if they send one. A client that asks for a name gets the first certificate
