@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { parseCommandLine, UsageError } from "../lib/cli/command_line.ts";
 import { isLoopback } from "../lib/net/address.ts";
 import { originProblem } from "../lib/web/origin.ts";
 
@@ -102,6 +103,36 @@ Deno.test("--origin replaces that: these pages may connect, whatever host they a
     for (const origin of ["https://evil.example", "null", ""]) {
       assertEquals(mayConnect(origin, "", { isLocal, allowed: ["*"] }), true);
     }
+  }
+});
+
+Deno.test("--origin takes an origin as browsers write it, of a site, an app or an extension", () => {
+  const accepts = (origin: string) => {
+    try {
+      parseCommandLine(["--websocket", ":80", "--origin", origin]);
+      return true;
+    } catch (error) {
+      assertEquals(error instanceof UsageError, true);
+      return false;
+    }
+  };
+  for (
+    const origin of ["*", "https://a.example", "http://localhost:3000", "http://[::1]:81"]
+      .concat("tauri://localhost", "chrome-extension://abcdef", "https://xn--bcher-kva.example")
+  ) {
+    assertEquals(accepts(origin), true, origin);
+  }
+  for (
+    const origin of [
+      "a.example",
+      "https://a.example/",
+      "https://A.example",
+      "https://a.example:443",
+    ]
+      .concat("http://127.1", "https://bücher.example", "null", "file://", "https://u@a.example")
+      .concat("https://a.example/x", "https://*.example?", "https://a.example, https://b.example")
+  ) {
+    assertEquals(accepts(origin), false, origin);
   }
 });
 
