@@ -127,13 +127,13 @@ export class Spawnd implements AsyncDisposable {
     return spawnd;
   }
 
-  /** Waits until it listens, and resolves to its port. */
+  /** Waits until it listens, and resolves to its port; 0 if it has none. */
   async listening(): Promise<number> {
     await until("the server to listen", () => {
       assert(!this.exited, `it exited: ${this.lines.join("\n")}`);
       return this.stdout.endsWith("\n");
     });
-    return this.port = Number(/:(\d+)(?= and |\n)/.exec(this.stdout)![1]);
+    return this.port = Number(/:(\d+)(?= and |\/|\n)/.exec(this.stdout)?.[1] ?? 0);
   }
 
   /** The URL of its status listener; needs `--status`. */
@@ -217,7 +217,7 @@ export function serveScript(script: string, ...options: string[]): Promise<Spawn
 
 /** Asserts that each accepted connection is in exactly one counter; none may be in transition. */
 export function assertAddsUp(status: LogRecord): void {
-  const reasons = ["denied", "source-limit", "source-rate", "busy", "handshake", "left"];
+  const reasons = ["denied", "source-limit", "source-rate", "busy", "handshake", "page", "left"];
   const parts = ["active", "waiting", "served", "failed", ...reasons];
   const sum = parts.reduce((sum, part) => sum + Number(status[part] ?? 0), 0);
   assert(sum === status.accepted, `${sum} in ${Deno.inspect(status)}`);
