@@ -96,6 +96,7 @@ export class WebSocketTransport implements Transport {
   }
 
   async write(bytes: Uint8Array<ArrayBuffer>): Promise<number> {
+    if (bytes.length === 0 && this.#hasEnded) return 0; // ended on both sides, it would fail
     if (bytes.length === 0) await this.#client.probe();
     else await this.#send(this.#encoder.encode(bytes));
     return bytes.length;
@@ -130,6 +131,7 @@ export class WebSocketTransport implements Transport {
     // A message is shorter than its frames, of which all but the header of the first are here.
     const plain = new Uint8Array(bytes.length + 1);
     const replies: Uint8Array<ArrayBuffer>[] = [];
+    let isLast = false;
     let length = 0;
     try {
       for (const received of this.#decoder.decode(bytes)) {
@@ -140,19 +142,22 @@ export class WebSocketTransport implements Transport {
         } else if (received.kind === "ping") {
           replies.push(encodeFrame(OPCODE.pong, received.bytes));
         } else if (received.kind === "close") {
-          this.#hasEnded = true;
-          await this.#close(encodeClose(received.code));
+          replies.push(encodeClose(received.code));
+          isLast = this.#hasEnded = true;
         }
       }
     } catch (error) {
+      if (!(error instanceof WebSocketError)) throw error;
+      replies.push(encodeClose(error.code, error.message));
+      isLast = true;
       this.#error = error;
-      if (error instanceof WebSocketError) {
-        await this.#close(encodeClose(error.code, error.message));
-      }
     }
     this.#plain = plain.subarray(0, length);
     this.#buffer = nextBuffer(bytes);
-    if (replies.length > 0) await this.#send(concat(replies));
+    if (replies.length === 0) return;
+    const isAwaited = !isLast || this.#hasClosed; // else end() waits: the client may take nothing
+    const sent = isLast ? this.#finish(concat(replies)) : this.#send(concat(replies));
+    if (isAwaited) await sent;
   }
 
   /** Asks whether the client is there; a connection that is not read cannot tell. */
@@ -166,11 +171,21 @@ export class WebSocketTransport implements Transport {
     this.#send(encodeFrame(OPCODE.ping, EMPTY)).catch(() => {}); // the relay will fail too
   }
 
-  /** Sends the close frame, and nothing after it. */
-  async #close(frame: Uint8Array<ArrayBuffer>): Promise<void> {
-    const sent = this.#send(frame);
+  /** Sends frames of which the last is the close frame, and nothing after it. */
+  async #close(frames: Uint8Array<ArrayBuffer>): Promise<void> {
+    const sent = this.#send(frames);
     this.#hasClosed = true;
     await sent;
+  }
+
+  /**
+   * Sends the last frames to a client of which no more is read, and ends the connection from this
+   * side: many clients take a WebSocket for closed only then. Never rejects.
+   */
+  async #finish(frames: Uint8Array<ArrayBuffer>): Promise<void> {
+    const closed = this.#close(frames);
+    this.#sending = closed.then(() => this.#client.closeWrite());
+    await this.#sending.catch(() => {}); // it has gone
   }
 
   /** Sends frames, after what is being sent. Without any, it resolves when that has been. */
