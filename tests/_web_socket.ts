@@ -5,8 +5,9 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { isAlive } from "./_processes.ts";
 import { concat, text } from "./_sockets.ts";
-import { Spawnd } from "./_spawnd.ts";
+import { type LogRecord, Spawnd } from "./_spawnd.ts";
 import { within } from "./_waiting.ts";
 import { closeFrame, type Frame, kindOf, requestHead, type RequestOptions } from "./_web_frames.ts";
 import type { Wire } from "./_wire.ts";
@@ -32,6 +33,20 @@ export async function serveWebAt(
 /** As {@linkcode serveWeb}, with a shell script as the handler. */
 export function serveWebScript(script: string, ...options: string[]): Promise<Spawnd> {
   return serveWeb(...options, "--", "sh", "-c", script);
+}
+
+/** What a record says of an end. */
+export async function endOf(spawnd: Spawnd, id = 1): Promise<[reason: unknown, exit: unknown]> {
+  const { reason, exit, pid } = await spawnd.record({ message: "end", id });
+  assert(!isAlive(Number(pid)), "the child has ended");
+  return [reason, exit];
+}
+
+/** Ends the server, and returns the counters of its last record. */
+export async function stoppedOf(spawnd: Spawnd): Promise<Partial<LogRecord>> {
+  await spawnd.stop();
+  const { accepted, served, cut } = await spawnd.record({ message: "stopped" });
+  return { accepted, served, cut };
 }
 
 /** A client that speaks WebSocket. */

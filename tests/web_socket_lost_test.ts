@@ -1,0 +1,98 @@
+/**
+ * WebSockets whose client vanishes: it resets, or it answers no ping.
+ */
+
+import { assertEquals } from "@std/assert";
+import { descriptorsOf, processesWith } from "./_processes.ts";
+import { untilSteady } from "./_waiting.ts";
+import { frame } from "./_web_frames.ts";
+import { endOf, serveWebScript, stoppedOf, WebClient } from "./_web_socket.ts";
+import { NodeWire } from "./_wire.ts";
+
+Deno.test("a connection that ends without a close frame has been lost", async () => {
+  await using spawnd = await serveWebScript("cat; sleep 60", "--kill-timeout", "0.1");
+  using client = await WebClient.connect(spawnd);
+  await client.send(frame("text", "x"));
+  assertEquals(await client.message(), "x");
+  await (client.wire as Deno.TcpConn).closeWrite();
+  assertEquals(await client.receive().catch(() => null), null);
+  assertEquals(await endOf(spawnd), ["client-reset", "SIGTERM"]);
+});
+
+/** What a client has sent before it resets, and whether its child takes that. */
+const RESETS: Record<string, { script: string; frames: Uint8Array[]; answer?: string }> = {
+  "that is idle": { script: "exec cat", frames: [frame("text", "x")], answer: "x" },
+  "in the middle of a frame": {
+    script: "exec cat",
+    frames: [frame("text", "x"), frame("text", "half", { length: 100 })],
+    answer: "x",
+  },
+  "of a child that does not read": {
+    script: "exec sleep 60",
+    frames: [frame("binary", new Uint8Array(900_000))],
+  },
+  "of a child that writes without end": { script: "exec cat /dev/zero", frames: [] },
+  "of a child that has closed its output": {
+    script: "exec >&-; exec cat >/dev/null",
+    frames: [frame("text", "x")],
+  },
+};
+
+for (const [name, { script, frames, answer }] of Object.entries(RESETS)) {
+  Deno.test(`a client ${name} resets: its child ends, and nothing is left`, async () => {
+    await using spawnd = await serveWebScript(
+      script,
+      ...["--ws-mode", answer ? "lines" : "bytes", "--kill-timeout", "0.1"],
+    );
+    const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
+    (await WebClient.connect(spawnd))[Symbol.dispose](); // what is only once opened is now
+    await endOf(spawnd);
+    const before = await descriptors();
+    const wire = await NodeWire.connect(spawnd.port);
+    const client = await WebClient.open(wire);
+    const sending = client.send(...frames).catch(() => {});
+    if (answer) assertEquals(await client.message(), answer);
+    await spawnd.record({ message: "open", id: 2 });
+    await wire.reset();
+    await sending;
+    assertEquals((await endOf(spawnd, 2))[0], "client-reset");
+    assertEquals(await descriptors(), before);
+    assertEquals(processesWith(`TCPLOCALPORT=${spawnd.port}`), []);
+    assertEquals(await stoppedOf(spawnd), { accepted: 2, served: 2, cut: 0 });
+  });
+}
+
+Deno.test("a client that answers no ping is closed; one that answers, or speaks, is not", async () => {
+  await using spawnd = await serveWebScript("exec cat >/dev/null", "--ws-ping", "0.5");
+  using silent = await WebClient.connect(spawnd);
+  using answering = await WebClient.connect(spawnd);
+  using speaking = await WebClient.connect(spawnd);
+  const answer = async (client: WebClient, answer: Uint8Array) => {
+    for (let pings = 0; pings < 3; pings++) {
+      assertEquals((await client.receive())?.kind, "ping");
+      await client.send(answer);
+    }
+  };
+  const answered = [answer(answering, frame("pong")), answer(speaking, frame("text"))];
+  assertEquals((await silent.receive())?.kind, "ping");
+  assertEquals(await silent.receive(), null);
+  assertEquals(await endOf(spawnd), ["client-reset", 0]);
+  await Promise.all(answered);
+  assertEquals(spawnd.records({ message: "end" }).length, 1);
+});
+
+Deno.test("a client that is not read is not closed for the answers that it cannot give", async () => {
+  await using spawnd = await serveWebScript(
+    "read -r _; echo one; sleep 1; exec cat",
+    ...["--ws-ping", "0.1", "--ws-mode", "bytes", "--ws-max-message", "10000000"],
+  );
+  using client = await WebClient.connect(spawnd);
+  const sending = client.send(frame("binary", `\n${"x".repeat(5_000_000)}`));
+  let received = 0;
+  while (received < 5_000_000) {
+    const next = (await client.receive())!;
+    if (next.kind === "ping") continue; // no answer: it sends all the time
+    received += next.bytes.length;
+  }
+  await sending;
+});
