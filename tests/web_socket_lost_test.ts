@@ -32,6 +32,10 @@ const RESETS: Record<string, { script: string; frames: Uint8Array[]; answer?: st
     frames: [frame("binary", new Uint8Array(900_000))],
   },
   "of a child that writes without end": { script: "exec cat /dev/zero", frames: [] },
+  "of a child that has closed its output and does not read": {
+    script: "exec >&-; exec sleep 60",
+    frames: [frame("binary", new Uint8Array(900_000))],
+  },
   "of a child that has closed its output": {
     script: "exec >&-; exec cat >/dev/null",
     frames: [frame("text", "x")],

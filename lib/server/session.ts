@@ -154,7 +154,8 @@ export class Session {
   probe(): void {
     const { inbound, outbound } = this;
     if (!inbound.writing || outbound.writing || this.#reason !== undefined) return;
-    if (this.#outputEnd !== undefined) return; // after a half-close, a probe fails on any connection
+    // After a half-close, a probe fails on any connection.
+    if (this.#outputEnd !== undefined && this.#options.client.hasHalfClose) return;
     if (performance.now() - inbound.readAtMs < PROBE_AFTER_MS) return;
     this.#options.client.probe().catch((error) => this.#clientFailed(error));
   }
