@@ -142,19 +142,21 @@ export class WebClient implements Disposable {
     return [bytes.length > 0 ? bytes[0]! << 8 | bytes[1]! : undefined, text(bytes.subarray(2))];
   }
 
-  /** As {@linkcode WebClient.closing}; answers it, and waits for the end of the connection. */
+  /** As {@linkcode WebClient.closing}; answers it, waits for the end of the connection, and closes. */
   async closed(): Promise<[code: number | undefined, reason: string]> {
     const [code, reason] = await this.closing();
     await this.send(closeFrame(code));
     assertEquals(await this.receive(), null);
+    this[Symbol.dispose]();
     return [code, reason];
   }
 
-  /** Closes the WebSocket from this side, and waits for the answer and the end of the connection. */
+  /** Ends the WebSocket from this side, waits for the answer and the end of the connection, and closes. */
   async leave(code?: number): Promise<void> {
     await this.send(closeFrame(code));
     assertEquals(await this.closing(), [code, ""]);
     assertEquals(await this.receive(), null);
+    this[Symbol.dispose]();
   }
 
   /** Reads until there are so many bytes, or returns `false` at the end. */
