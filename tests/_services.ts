@@ -60,7 +60,7 @@ export class ConfiguredSpawnd implements AsyncDisposable {
 
   /** The port of a service's first address. */
   async port(service: string): Promise<number> {
-    return Number((await this.addresses(service))[0]!.split(":").at(-1));
+    return Number(/:(\d+)(\/|$)/.exec((await this.addresses(service))[0]!)![1]);
   }
 
   /** Asks a service, and resolves to its answer as text. */

@@ -1,0 +1,86 @@
+/**
+ * WebSockets at SIGHUP: another path, and a service that serves TCP and then WebSockets on one port.
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { ConfiguredSpawnd } from "./_services.ts";
+import { receive, send, text } from "./_sockets.ts";
+import { until } from "./_waiting.ts";
+import { frame } from "./_web_frames.ts";
+import { fetchRaw, WebClient } from "./_web_socket.ts";
+
+/** A port that was free a moment ago. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+async function assertEchoes(client: WebClient, message: string): Promise<void> {
+  await client.send(frame("text", message));
+  assertEquals(await client.message(), message);
+}
+
+Deno.test("at a reload the path moves, and clients of the old one stay", async () => {
+  const port = freePort();
+  const at = (path: string) => ({
+    chat: { listen: `ws://127.0.0.1:${port}${path}`, command: ["cat"] },
+  });
+  await using configured = await ConfiguredSpawnd.start(at("/old"));
+  using old = await WebClient.connect({ port }, { target: "/old" });
+  await assertEchoes(old, "one");
+  assertEquals((await configured.reload(at("/new"))).message, "reloaded");
+  await assertEchoes(old, "two");
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  assertMatch(await fetchRaw(conn, { target: "/old" }), /^HTTP\/1\.1 404 /);
+  using renewed = await WebClient.connect({ port }, { target: "/new" });
+  await assertEchoes(renewed, "three");
+  await old.leave(1000);
+  await renewed.leave(1000);
+  const { accepted } = await configured.spawnd.status();
+  assertEquals(accepted, 3);
+});
+
+Deno.test("a service of TCP serves WebSockets after a reload, and TCP again, and no client is lost", async () => {
+  const port = freePort();
+  const tcp = { chat: { listen: `127.0.0.1:${port}`, command: ["cat"] } };
+  const web = { chat: { listen: `ws://127.0.0.1:${port}/`, command: ["cat"] } };
+  await using configured = await ConfiguredSpawnd.start(tcp);
+  using plain = await Deno.connect({ hostname: "127.0.0.1", port });
+  const assertPlain = async (conn: Deno.Conn, message: string) => {
+    await send(conn, message);
+    assertEquals(text(await receive(conn, message.length)), message);
+  };
+  await assertPlain(plain, "one");
+  assertEquals((await configured.reload(web)).message, "reloaded");
+  using client = await WebClient.connect({ port });
+  await assertEchoes(client, "two");
+  await assertPlain(plain, "three");
+  assertEquals((await configured.reload(tcp)).message, "reloaded");
+  using again = await Deno.connect({ hostname: "127.0.0.1", port });
+  await assertPlain(again, "four");
+  await assertEchoes(client, "five");
+  await client.leave(1000);
+  plain.close();
+  again.close();
+  await until("all records", () => configured.spawnd.records({ message: "end" }).length === 3);
+  const reasons = configured.spawnd.records({ message: "end" }).map(({ reason }) => reason);
+  assertEquals(reasons, ["client-closed", "client-closed", "client-closed"]);
+});
+
+Deno.test("what a reload changes of WebSockets is for new clients", async () => {
+  const services = (options: Record<string, unknown>) => ({
+    chat: { websocket: "127.0.0.1:0", command: ["cat"], ...options },
+  });
+  await using configured = await ConfiguredSpawnd.start(services({}));
+  const port = await configured.port("chat");
+  using before = await WebClient.connect({ port });
+  await assertEchoes(before, "lines");
+  await configured.reload(services({ "ws-mode": "bytes", "ws-max-message": 3 }));
+  using after = await WebClient.connect({ port });
+  await after.send(frame("text", "abc"));
+  assertEquals(await after.message(), new TextEncoder().encode("abc"));
+  await after.send(frame("text", "abcd"));
+  assertEquals((await after.closed())[0], 1009);
+  await assertEchoes(before, "as it was");
+  await before.leave(1000);
+});
