@@ -7,21 +7,11 @@
 import { assertEquals } from "@std/assert";
 import { open, testIn } from "./_browser.ts";
 import { enter, linesOf, untilLines, untilState } from "./_console.ts";
-import { Spawnd } from "./_spawnd.ts";
 import { until } from "./_waiting.ts";
-
-/** Starts a server with these words, which say where it listens. */
-async function startAt(...words: string[]): Promise<Spawnd> {
-  const spawnd = Spawnd.startingVia([], {}, ...words);
-  await spawnd.listening();
-  return spawnd;
-}
+import { serveWeb, serveWebAt } from "./_web_socket.ts";
 
 testIn("the game is played on its page, and ends with it", async (browser) => {
-  await using spawnd = await startAt(
-    ["--websocket", "127.0.0.1:0/play"],
-    "examples/guess.ts",
-  );
+  await using spawnd = await serveWebAt("127.0.0.1:0/play", {}, "examples/guess.ts");
   const [page, problems] = await open(browser, `http://127.0.0.1:${spawnd.port}/play`);
   const [question] = ["I have a number from 1 to 100 in mind. Which one?"];
   await untilLines(page, question);
@@ -39,7 +29,7 @@ testIn("the game is played on its page, and ends with it", async (browser) => {
       break;
     }
   }
-  await untilState(page, "the program has ended (1000)");
+  await untilState(page, "closed: the program has ended (1000)");
   const { reason, exit } = await spawnd.record({ message: "end" });
   assertEquals([reason, exit], ["child-closed", 0]);
 
@@ -74,16 +64,13 @@ testIn("a page of another host may open a WebSocket if its origin is allowed", a
       };
       socket.onclose = ({ code }) => resolve("closed " + code);
     })`);
-  await using strict = await startAt("--websocket", "127.0.0.1:0", "--", "cat");
+  await using strict = await serveWeb("--", "cat");
   assertEquals(await talk(strict.port), "closed 1006");
   const { error } = await strict.record({ message: "refused" });
   assertEquals(
     error,
     `the origin ${origin} is not this host, 127.0.0.1:${strict.port}; --origin would allow it`,
   );
-  await using open = await startAt(
-    ["--websocket", "127.0.0.1:0", "--origin", origin],
-    ...["--", "cat"],
-  );
+  await using open = await serveWeb("--origin", origin, "--", "cat");
   assertEquals(await talk(open.port), "spawnd.bytes hi\n");
 });

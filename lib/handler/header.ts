@@ -47,6 +47,7 @@ export function parseHeader(fixed: Bytes, rest: Bytes): ClientFacts {
 function requestOf(tlvs: ReadonlyMap<number, Bytes>): RequestFacts | undefined {
   const [target, fields] = [tlvs.get(TARGET), tlvs.get(FIELDS)];
   if (target === undefined || fields === undefined) return undefined;
+  const decoder = new TextDecoder();
   const lines = decoder.decode(fields).split("\n").slice(0, -1);
   const pairs = lines.map((line) => line.split(/: (.*)/s, 2) as [string, string]);
   return { target: decoder.decode(target), fields: new Map(pairs) };
