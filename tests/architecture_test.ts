@@ -136,3 +136,26 @@ Deno.test("an import against the direction, beside it or in a circle is named", 
     [],
   );
 });
+
+/** What `file` loads before anything is asked for: imports at the top of it, without those of types. */
+async function loadedWith(file: string, found = new Set<string>()): Promise<Set<string>> {
+  if (found.has(file)) return found;
+  found.add(file);
+  const source = (await Deno.readTextFile(new URL(file, ROOT))).replaceAll(/\/\*\*.*?\*\//gs, "");
+  const imports = /^(?:im|ex)port (?!type )((?:[{*][^}"]*\}? from )?)"(\.{1,2}\/[^"]+\.ts)"/gm;
+  for (const [, names, specifier] of source.matchAll(imports)) {
+    const values = names!.replaceAll(/\btype \w+(?: as \w+)?|\bfrom\b|[{}\s,]/g, "");
+    if (names !== "" && values === "") continue;
+    await loadedWith(new URL(specifier!, `file:///${file}`).pathname.slice(1), found);
+  }
+  return found;
+}
+
+Deno.test("what is off is not loaded: WebSockets, TLS, the status page and others", async () => {
+  const loaded = [...await loadedWith("main.ts")];
+  assertEquals(loaded.includes("lib/server/session.ts"), true, "the walk reaches the server");
+  const lazy =
+    /^lib\/(web|status|systemd|handler)\/|^lib\/net\/(tls|tls_\w+|http|inherited_(?!names)\w+|unix_listener)\.ts$|config_file|usage\.ts/;
+  const due = /^lib\/net\/tls_version\.ts$/; // a list of words
+  assertEquals(loaded.filter((file) => lazy.test(file) && !due.test(file)), []);
+});
