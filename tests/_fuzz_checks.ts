@@ -6,12 +6,15 @@
  */
 
 import { assert } from "@std/assert";
+import { parseHead } from "../lib/net/http.ts";
 import { formatProxyHeader } from "../lib/net/proxy_protocol.ts";
 import { nameOf, payload, type Report } from "./_fuzz_clients.ts";
 import { type FuzzHandler, HANDLERS, type Verdict } from "./_fuzz_handlers.ts";
 import type { Plan } from "./_fuzz_plan.ts";
 import { concat } from "./_sockets.ts";
 import type { LogRecord } from "./_spawnd.ts";
+import { REQUEST } from "./_web_conn.ts";
+import { requestHead } from "./_web_frames.ts";
 
 const REFUSALS = ["denied", "source-limit", "source-rate", "busy", "handshake"];
 /** Fewer warnings of a kind than this are never held back. */
@@ -92,6 +95,12 @@ function isClean({ reason, exit }: LogRecord, { exit: due }: FuzzHandler): boole
 const TLS_ALERT = 21;
 const TLS_ALERT_BYTES = 7;
 
+/** What a client of a WebSocket has asked for. */
+const WEB_REQUEST = {
+  ...{ scriptName: "", pathInfo: "/", query: "" },
+  ...parseHead(requestHead(REQUEST).trimEnd())!,
+};
+
 /** What Deno as a client and as a server agree on. */
 const TLS_FACTS = {
   protocol: "TLSv1.3",
@@ -123,7 +132,11 @@ export function assertAnswers(
     const { plan: { isPolite, via, tls }, connected, ended, timedOut, received, sent } = report;
     if (!connected) continue;
     const client = `client ${nameOf(report)}, which sent ${sent} and got ${received.length} bytes,`;
-    const facts = { ...report.addresses, ...(tls && { tls: TLS_FACTS }) };
+    const facts = {
+      ...report.addresses,
+      ...(tls && { tls: TLS_FACTS }),
+      ...(via === "web" && { request: WEB_REQUEST }),
+    };
     const seesHeader = sendProxy && !handler.usesServe;
     const preamble = seesHeader ? formatProxyHeader(sendProxy, facts) : payload(0);
     const verdict: Verdict | undefined = handler.judge?.(

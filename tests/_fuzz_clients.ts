@@ -10,7 +10,7 @@ import { formatSocketAddress, type SocketAddress } from "../lib/net/address.ts";
 import { formatProxyHeader, type ProxyHeader } from "../lib/net/proxy_protocol.ts";
 import type { ClientPlan, Header, RequestPlan, Write } from "./_fuzz_plan.ts";
 import { type Client, close, connect, fetchStatus, pause, type Target } from "./_load.ts";
-import { concat, send } from "./_sockets.ts";
+import { concat, type Conn, send } from "./_sockets.ts";
 
 /** What became of a client. */
 export interface Report {
@@ -50,7 +50,7 @@ export async function runClient(plan: ClientPlan, target: Target): Promise<Repor
     timedOut: false,
   };
   await pause(plan.startMs);
-  let conn: Deno.Conn | undefined;
+  let conn: Conn | undefined;
   const staying = (async () => {
     const header = headerOf(plan);
     const client = await connect(target, { ...plan, header }, (opened) => {
@@ -76,7 +76,7 @@ async function use({ conn }: Client, plan: ClientPlan, report: Report): Promise<
 }
 
 /** Reads to the end. Never rejects. */
-async function readAll(conn: Deno.Conn, { reads }: ClientPlan, report: Report): Promise<void> {
+async function readAll(conn: Conn, { reads }: ClientPlan, report: Report): Promise<void> {
   const buffer = new Uint8Array(reads === "slowly" ? 500 : 65_536);
   const chunks: Uint8Array[] = [];
   try {
@@ -93,7 +93,7 @@ async function readAll(conn: Deno.Conn, { reads }: ClientPlan, report: Report): 
   report.received = concat(chunks);
 }
 
-async function perform(conn: Deno.Conn, write: Write, report: Report): Promise<void> {
+async function perform(conn: Conn, write: Write, report: Report): Promise<void> {
   const sendNext = async (length: number) => {
     const bytes = payload(length, report.sent);
     for (let done = 0; done < length;) {
@@ -142,7 +142,7 @@ function headerOf(plan: ClientPlan): Uint8Array<ArrayBuffer> | undefined {
 }
 
 /** The addresses that the server knows of a client. */
-function addressesOf(plan: ClientPlan, { localAddr, remoteAddr }: Deno.Conn): ProxyHeader {
+function addressesOf(plan: ClientPlan, { localAddr, remoteAddr }: Conn): ProxyHeader {
   if (plan.header === "v1" || plan.header === "v2") return endpointsOf(plan);
   if (localAddr.transport !== "tcp" || remoteAddr.transport !== "tcp") return {};
   return { source: localAddr, destination: remoteAddr };

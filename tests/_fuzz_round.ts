@@ -78,6 +78,7 @@ function argsOf(plan: Plan, { folder, certificates }: Files): string[] {
     ...["--log-level", "debug", "--env", MARK, ...plan.options],
     ...(plan.tls && certificates ? ["--cert", certificates.cert, "--key", certificates.key] : []),
     ...(plan.unix ? ["--unix", `${folder}/socket`] : []),
+    ...(plan.web ? ["--websocket", "127.0.0.1:0"] : []),
     ...(plan.status ? ["--status", "0"] : []),
     ...HANDLERS[plan.handler].words,
   ];
@@ -100,15 +101,20 @@ function tryKill(pid: number, signal: Deno.Signal): void {
 }
 
 async function observe(plan: Plan, files: Files, spawnd: Spawnd): Promise<Tally> {
-  const { tls, unix, status, resets, stopMs } = plan;
+  const { tls, unix, web, status, resets, stopMs } = plan;
   const cert = tls && files.certificates
     ? await Deno.readTextFile(files.certificates.cert)
     : undefined;
-  const target = { port: spawnd.port, unix: `${files.folder}/socket`, cert };
+  const webPort = Number(/ws:\/\/127\.0\.0\.1:(\d+)/.exec(spawnd.stdout)?.[1]);
+  const target = { port: spawnd.port, webPort, unix: `${files.folder}/socket`, cert };
   const url = status ? await spawnd.statusUrl() : undefined;
 
   // What the server opens once and keeps is open from here on.
-  const ways: Way["via"][] = unix ? ["tcp", "unix"] : ["tcp"];
+  const ways: Way["via"][] = [
+    "tcp",
+    ...(unix ? ["unix" as const] : []),
+    ...(web ? ["web" as const] : []),
+  ];
   for (const via of ways) await visit(plan, target, via);
   if (url) await fetchStatus(url, "metrics");
   await untilIdle(plan, spawnd);
@@ -139,7 +145,7 @@ async function observe(plan: Plan, files: Files, spawnd: Spawnd): Promise<Tally>
 
 /** A client that says nothing but what it has to, and waits for the end. */
 async function visit({ acceptProxy }: Plan, target: Target, via: Way["via"]): Promise<void> {
-  const isTcp = via === "tcp";
+  const isTcp = via !== "unix";
   const header = isTcp && acceptProxy ? formatProxyHeader(1, {}) : undefined;
   try {
     const way = { via, header, tls: isTcp && target.cert !== undefined };

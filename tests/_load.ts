@@ -6,12 +6,15 @@
 
 import { once } from "node:events";
 import net from "node:net";
-import { send } from "./_sockets.ts";
+import { type Conn, send } from "./_sockets.ts";
+import { WebConn } from "./_web_conn.ts";
 import { within } from "./_waiting.ts";
 
 /** Where a server is reached. */
 export interface Target {
   readonly port: number;
+  /** Its port for WebSockets, if it has one. */
+  readonly webPort?: number | undefined;
   /** The path of its Unix socket, if it has one. */
   readonly unix?: string | undefined;
   /** Its certificate for `localhost` in PEM, if it speaks TLS. */
@@ -20,7 +23,7 @@ export interface Target {
 
 /** How a client connects. */
 export interface Way {
-  readonly via: "tcp" | "unix";
+  readonly via: "tcp" | "unix" | "web";
   /** What it sends before TLS and before its own bytes. */
   readonly header?: Uint8Array<ArrayBuffer> | undefined;
   /** Whether it does a TLS handshake. */
@@ -29,7 +32,7 @@ export interface Way {
 
 /** An open connection. */
 export interface Client extends Disposable {
-  readonly conn: Deno.Conn;
+  readonly conn: Conn;
   /** Its own port; `undefined` over a Unix socket. */
   readonly port: number | undefined;
 }
@@ -41,12 +44,15 @@ export interface Client extends Disposable {
 export async function connect(
   target: Target,
   { via, header, tls = false }: Way,
-  opened: (conn: Deno.Conn) => void = () => {},
+  opened: (conn: Conn) => void = () => {},
 ): Promise<Client> {
   const plain = via === "unix"
     ? await Deno.connect({ transport: "unix", path: target.unix! })
-    : await Deno.connect({ hostname: "127.0.0.1", port: target.port });
-  let conn: Deno.Conn = plain;
+    : await Deno.connect({
+      hostname: "127.0.0.1",
+      port: via === "web" ? target.webPort! : target.port,
+    });
+  let conn: Conn = plain;
   opened(conn);
   const port = plain.localAddr.transport === "tcp" ? plain.localAddr.port : undefined;
   try {
@@ -57,6 +63,7 @@ export async function connect(
       opened(conn = secured);
       await within("a handshake", secured.handshake());
     }
+    if (via === "web") conn = await WebConn.open(conn as Deno.Conn);
   } catch (error) {
     close(conn);
     throw error;
@@ -65,7 +72,7 @@ export async function connect(
 }
 
 /** Closes a connection, even if it has been closed. */
-export function close(conn: Deno.Conn): void {
+export function close(conn: Pick<Conn, "close">): void {
   try {
     conn.close();
   } catch (error) {

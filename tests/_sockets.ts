@@ -10,14 +10,20 @@ import { within } from "./_waiting.ts";
 
 const encoder = new TextEncoder();
 
+/** What clients use of a connection. */
+export type Conn = Pick<
+  Deno.Conn,
+  "read" | "write" | "closeWrite" | "close" | "localAddr" | "remoteAddr"
+>;
+
 /** Writes all of `data`. */
-export async function send(conn: Deno.Conn, data: string | Uint8Array): Promise<void> {
+export async function send(conn: Conn, data: string | Uint8Array): Promise<void> {
   let bytes = typeof data === "string" ? encoder.encode(data) : data;
   while (bytes.length > 0) bytes = bytes.subarray(await conn.write(bytes));
 }
 
 /** Reads to end of input. */
-export async function receiveAll(conn: Deno.Conn): Promise<Uint8Array<ArrayBuffer>> {
+export async function receiveAll(conn: Conn): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   await receiveEach(conn, (chunk) => chunks.push(chunk.slice()));
   return concat(chunks);
@@ -25,7 +31,7 @@ export async function receiveAll(conn: Deno.Conn): Promise<Uint8Array<ArrayBuffe
 
 /** Reads to end of input; a chunk is valid only until the callback returns. */
 export async function receiveEach(
-  conn: Deno.Conn,
+  conn: Conn,
   each: (chunk: Uint8Array<ArrayBuffer>) => void,
 ): Promise<void> {
   const buffer = new Uint8Array(64 * 1024);
@@ -37,7 +43,7 @@ export async function receiveEach(
 }
 
 /** Reads exactly `length` bytes. */
-export async function receive(conn: Deno.Conn, length: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function receive(conn: Conn, length: number): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(length);
   for (let have = 0; have < length;) {
     const got = await within("the client's input", conn.read(bytes.subarray(have)));
@@ -71,7 +77,7 @@ export async function ask(
 }
 
 /** Talks to the counter service: two messages, a block for each, and a clean close. */
-export async function converse(conn: Deno.Conn): Promise<void> {
+export async function converse(conn: Conn): Promise<void> {
   for (const index of [0, 1]) {
     await send(conn, "message");
     const start = `This is server send message:${index}\0`;

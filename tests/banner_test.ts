@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { ask, connectToReset, receive, text } from "./_sockets.ts";
 import { serveScript, Spawnd } from "./_spawnd.ts";
+import { until } from "./_waiting.ts";
 
 for (const warm of ["0", "1"]) {
   Deno.test(`a banner comes before the output of a child, with --warm ${warm}`, async () => {
@@ -24,8 +25,10 @@ Deno.test("a banner comes before the client has said anything", async () => {
 
 Deno.test("a client that has left before its banner ends as any other", async () => {
   await using spawnd = await Spawnd.start("--banner", "hello", "--", "cat");
-  await (await connectToReset(spawnd.port))();
-  const { reason } = await spawnd.record({ message: "end" });
+  const { reason } = await until("a client that has been accepted", async () => {
+    await (await connectToReset(spawnd.port))(); // which may come before the accept
+    return spawnd.records({ message: "end" })[0];
+  });
   assertMatch(String(reason), /^client-/);
 });
 

@@ -16,7 +16,7 @@ import { Certificates } from "./_certificates.ts";
 import { connect, fetchStatus, pause, sendAndReset, type Target, type Way } from "./_load.ts";
 import { childrenOf, descriptorsOf, memoryOf } from "./_processes.ts";
 import { Random } from "../bench/random.ts";
-import { assertSameBytes, connectFrom, receive, receiveAll, send } from "./_sockets.ts";
+import { assertSameBytes, type Conn, connectFrom, receive, receiveAll, send } from "./_sockets.ts";
 import { assertAddsUp, Spawnd } from "./_spawnd.ts";
 import { until, untilSteady, within } from "./_waiting.ts";
 
@@ -52,7 +52,7 @@ interface Subject {
 const WEIGHTS = { fast: 8, slow: 2, halfClosing: 6, closing: 3, resetting: 3, denied: 3 };
 
 /** Sends a message and checks the answer. */
-async function exchange(conn: Deno.Conn, subject: Subject, index: number): Promise<void> {
+async function exchange(conn: Conn, subject: Subject, index: number): Promise<void> {
   const message = encoder.encode(`message ${index}`);
   const answer = subject.answer(message, index);
   await send(conn, message);
