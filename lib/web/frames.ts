@@ -99,18 +99,23 @@ export class FrameDecoder {
         this.#header[this.#headerBytes++] = bytes[at++]!;
         if (this.#headerBytes === this.#headerLength) this.#begin();
       }
-      const part = bytes.subarray(at, at + this.#left);
+      const part = this.#left === 0 ? EMPTY : this.#take(bytes.subarray(at, at + this.#left));
       at += part.length;
-      const mask = this.#header.subarray(this.#headerLength - MASK_BYTES, this.#headerLength);
-      unmask(part, mask, this.#unmasked);
-      this.#unmasked += part.length;
-      this.#left -= part.length;
       const received = this.#isControl ? this.#takeControl(part) : this.#takeData(part);
       this.#hasEnded = received?.kind === "close";
       if (received) yield received;
       if (this.#left > 0) return;
       this.#headerBytes = 0;
     }
+  }
+
+  /** Unmasks a part of the payload. */
+  #take(part: Uint8Array): Uint8Array {
+    const mask = this.#header.subarray(this.#headerLength - MASK_BYTES, this.#headerLength);
+    unmask(part, mask, this.#unmasked);
+    this.#unmasked += part.length;
+    this.#left -= part.length;
+    return part;
   }
 
   get #opcode(): number {
@@ -168,9 +173,10 @@ export class FrameDecoder {
 
   #takeData(part: Uint8Array): Received | undefined {
     const isEnd = this.#left === 0 && this.#isFinal;
+    if (part.length === 0 && !isEnd) return undefined;
     if (this.#message!.isText) checkText(this.#utf8, part, isEnd);
     if (isEnd) this.#message = undefined;
-    if (isEnd || part.length > 0) return { kind: "data", bytes: part, isEnd };
+    return { kind: "data", bytes: part, isEnd };
   }
 
   /** Collects a control frame, and returns it when it is complete. */
