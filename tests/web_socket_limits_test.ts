@@ -149,7 +149,8 @@ Deno.test("a client that closes while it waits leaves the queue at once", async 
 Deno.test("a client that says something and closes while it waits is served when its turn comes", async () => {
   await using spawnd = await serveWebScript(
     "read -r line; echo $line",
-    ...["--max-connections", "1", "--queue-timeout", "60"],
+    // Longer than it takes until a client that waits is probed.
+    ...["--max-connections", "1", "--queue-timeout", "60", "--session-timeout", "1.5"],
   );
   using first = await WebClient.connect(spawnd);
   await spawnd.record({ message: "open", id: 1 });
@@ -157,7 +158,7 @@ Deno.test("a client that says something and closes while it waits is served when
   await second.send(frame("text", "last words"), closeFrame(1000));
   assertEquals(await second.closing(), [1000, ""]);
   await spawnd.record({ message: "waiting", id: 2 });
-  await first.leave();
+  assertEquals(await first.closed(), [1008, "session-timeout"]);
   assertEquals(await endOf(spawnd, 2), ["client-closed", 0]);
   assertEquals((await spawnd.record({ message: "end", id: 2 })).in, "last words\n".length);
   assertEquals(await stoppedOf(spawnd), { accepted: 2, served: 2, cut: 0 });

@@ -167,13 +167,16 @@ Deno.test("rules and limits apply to the client that a proxy names", async () =>
   assertEquals(await (await open("203.0.113.1")).closed(), [1008, "source-limit"]);
   assertEquals(await (await open("9.9.9.9, 203.0.113.1")).closed(), [1008, "source-limit"]);
   assertEquals(await (await open("192.0.2.7")).closed(), [1008, "denied"]);
-  const other = await open("203.0.113.2");
-  await other.send(frame("text", "x"));
-  assertEquals(await other.message(), "x");
-  await other.leave();
+  const echo = async (source: string) => {
+    const client = await open(source);
+    await client.send(frame("text", "x"));
+    assertEquals(await client.message(), "x");
+    await client.leave();
+  };
+  await echo("203.0.113.2");
   await first.leave();
   await endOf(spawnd, 1);
-  await (await open("203.0.113.1")).leave();
+  await echo("203.0.113.1");
   await until("all records", async () => (await spawnd.status()).active === 0);
   const status = await spawnd.status();
   assertEquals([status.served, status["source-limit"], status.denied], [3, 2, 1]);
