@@ -3,6 +3,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { pause } from "./_load.ts";
 import { until, untilSteady, within } from "./_waiting.ts";
 import { closeFrame, frame } from "./_web_frames.ts";
 import { endOf, serveWeb, serveWebScript, stoppedOf, WebClient } from "./_web_socket.ts";
@@ -154,7 +155,10 @@ Deno.test("all that a child has written arrives, though its client goes on sendi
   using client = await WebClient.connect(spawnd);
   let isOver = false;
   const sending = (async () => {
-    while (!isOver) await client.send(frame("binary", new Uint8Array(10_000)));
+    while (!isOver) {
+      await client.send(frame("binary", new Uint8Array(10_000)));
+      await pause(0); // writes that are ready at once would leave no turn to the reads
+    }
   })();
   let received = 0;
   for (let next = await client.receive(); next?.kind === "binary"; next = await client.receive()) {

@@ -2,7 +2,8 @@
  * WebSockets whose client vanishes: it resets, or it answers no ping.
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { pause } from "./_load.ts";
 import { descriptorsOf, processesWith } from "./_processes.ts";
 import { untilSteady } from "./_waiting.ts";
 import { frame } from "./_web_frames.ts";
@@ -99,4 +100,22 @@ Deno.test("a client that is not read is not closed for the answers that it canno
     received += next.bytes.length;
   }
   await sending;
+});
+
+Deno.test("a client that reads nothing for a while is not closed, and finds no pile of pings", async () => {
+  const bytes = 20_000_000;
+  await using spawnd = await serveWebScript(
+    `head -c ${bytes} /dev/zero; exec cat`,
+    ...["--ws-ping", "0.1", "--ws-mode", "bytes"],
+  );
+  using client = await WebClient.connect(spawnd);
+  await pause(1_000);
+  let pings = 0;
+  for (let received = 0; received < bytes;) {
+    const next = (await client.receive())!;
+    if (next.kind === "binary") received += next.bytes.length;
+    else pings++;
+    if (next.kind === "ping") await client.send(frame("pong"));
+  }
+  assert(pings < 7, `${pings} pings`);
 });
