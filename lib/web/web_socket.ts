@@ -168,7 +168,8 @@ export class WebSocketTransport implements Transport {
     }
     if (this.#writes > 0) return;
     this.#isAnswerDue = this.#isReading;
-    this.#send(encodeFrame(OPCODE.ping, EMPTY)).catch(() => {}); // the relay will fail too
+    const sent = this.#send(encodeFrame(OPCODE.ping, EMPTY));
+    sent.catch(() => clearInterval(this.#pinging)); // a relay will fail too, if there is one yet
   }
 
   /** Sends frames of which the last is the close frame, and nothing after it. */
