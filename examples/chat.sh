@@ -10,13 +10,14 @@ set -eu
 room=${1:?usage: chat.sh FILE}
 : >>"$room"
 
-add() { printf '%.400s\n' "$*" | LC_ALL=C tr -d '\000-\011\013-\037\177' >>"$room"; }
+add() { printf '%.400s\n' "$*" | LC_ALL=C tr -d '\000-\011\013-\037\177' |
+  LC_ALL=C sed 's/\xc2[\x80-\x9f]//g' >>"$room"; }
 
 echo "What is your name?"
 IFS= read -r name || exit 0
 name=$(printf %.20s "$name" | LC_ALL=C tr -cd 'A-Za-z0-9')
 tail -n 10 -s 0.1 -F "$room" 2>/dev/null & # looks so often where no event tells it
-trap 'kill $!; wait || :' EXIT
+trap '{ kill $! && wait; } 2>/dev/null || :' EXIT
 add "${name:=Nobody} is here"
 while IFS= read -r line; do add "$name: $line"; done
 add "$name has left"

@@ -6,6 +6,8 @@
  *     deno run --allow-net --allow-run main.ts --grant read=kv.db --grant write=kv.db \
  *       examples/kv.ts kv.db
  *
+ * Nothing bounds how much is stored: give the file a quota where strangers may write.
+ *
  * What is outside of the function runs when the process starts, before its client is there.
  *
  * @module

@@ -34,7 +34,8 @@ async function answer(line: string, client: Client): Promise<string> {
   await client.write("354 End with a dot\r\n");
   const message = await readMessage(client);
   if (message === undefined) return "552 The message is too long, or has no end";
-  const printable = message.replaceAll(/[^\n\P{Cc}]/gu, "?"); // nothing that controls a terminal
+  // Nothing that controls a terminal, or looks like a line of the log.
+  const printable = message.trimEnd().replaceAll(/[^\n\P{C}]/gu, "?").replaceAll(/^/gm, "  | ");
   console.error(`from ${client.remote?.hostname}:\n${printable}`);
   return "250 OK";
 }

@@ -44,7 +44,7 @@ const BEYOND = [
   /every cert takes a key/,
   /user: cannot be given with/, // a default
   /listen: is missing: several services/,
-  /is for WebSockets, and no address is$/,
+  /is for WebSockets, but there is no address for them$/,
   /listens on .+ too$/,
   /overlaps/,
   /is given twice$/,

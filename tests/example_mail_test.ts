@@ -30,7 +30,13 @@ Deno.test("mail.ts takes messages and prints them, with nothing that controls a 
   const answer = text(await ask(spawnd.port, lines.map((line) => `${line}\r\n`).join("")));
   assertEquals(answer.match(/^\d+/gm)!.join(" "), "220 250 250 250 354 250 250 500 221");
   await until("the message", () => spawnd.lines.length >= 5);
-  assertEquals(spawnd.lines, ["from 127.0.0.1:", "Subject: a", "", ".dot", "?[31mred", ""]);
+  assertEquals(spawnd.lines, [
+    "from 127.0.0.1:",
+    "  | Subject: a",
+    "  | ",
+    "  | .dot",
+    "  | ?[31mred",
+  ]);
 });
 
 Deno.test("mail.ts tells a client that keeps it waiting, and ends", async () => {
@@ -75,6 +81,11 @@ testWith("curl", "curl", "mail.ts takes what curl sends", async () => {
   }).output();
   assertEquals([success, text(stderr)], [true, ""]);
   await until("the message", () => spawnd.lines.length >= 4);
-  assertEquals(spawnd.lines.slice(0, 4), ["from 127.0.0.1:", "Subject: hello", "", "Hello."]);
+  assertEquals(spawnd.lines.slice(0, 4), [
+    "from 127.0.0.1:",
+    "  | Subject: hello",
+    "  | ",
+    "  | Hello.",
+  ]);
   await Deno.remove(letter);
 });

@@ -31,12 +31,11 @@ const NODES: Readonly<Record<string, string | undefined>> = {
   "unknown": undefined,
   "_hidden": undefined,
   "": undefined,
-  "192.0.2.1:65536": undefined,
-  "192.0.2": undefined,
-  "0300.0.2.1": undefined,
-  "client.example.com": undefined,
   "unix:": undefined,
 };
+
+const NO_NODES = ["192.0.2.1:65536", "192.0.2", "0300.0.2.1", "client.example.com", "9.9.9.9%eth0"]
+  .concat("09.9.9.9", "192.0.2.1:", "[2001:db8::1", "2001:db8::1]:80", "a b");
 
 Deno.test("both headers name an address, IPv4 or IPv6, perhaps with a port", () => {
   for (const [node, client] of Object.entries(NODES)) {
@@ -47,6 +46,16 @@ Deno.test("both headers name an address, IPv4 or IPv6, perhaps with a port", () 
   assertEquals(clientOf({}), undefined);
 });
 
+Deno.test("what is no address is an error, lest a rule for that address miss its client", () => {
+  for (const node of NO_NODES) {
+    assertThrows(() => xForwardedFor(node), RangeError, "without an address", node);
+    assertThrows(() => forwarded(`for="${node}"`), RangeError, "without an address", node);
+  }
+  assertThrows(() => forwarded("for=192.0.2.1;for=192.0.2.2"), RangeError, "twice");
+  assertEquals(forwarded('for="192.0.2.1\\:80"'), "192.0.2.1 80");
+  assertEquals(xForwardedFor("192.0.2.1, "), "192.0.2.1");
+});
+
 Deno.test("the client is the last one that is no trusted proxy, if all behind it say", () => {
   const lists: Readonly<Record<string, string | undefined>> = {
     "198.51.100.1, 192.0.2.1": "192.0.2.1",
@@ -55,7 +64,6 @@ Deno.test("the client is the last one that is no trusted proxy, if all behind it
     "10.0.0.9, 192.0.2.1, 10.0.0.1": "192.0.2.1",
     "192.0.2.1, unknown, 10.0.0.1": "10.0.0.1",
     "192.0.2.1, unknown": undefined,
-    "192.0.2.1, ": undefined,
     "192.0.2.1 ,\t10.0.0.1": "192.0.2.1",
     "::ffff:192.0.2.1, ::ffff:10.0.0.1": "192.0.2.1",
   };

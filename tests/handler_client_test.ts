@@ -122,10 +122,26 @@ Deno.test("bytes and lines can be read in turns, and none is lost", async () => 
 
 Deno.test("readExactly gives what was asked for, or says how much there was", async () => {
   const client = clientOf([bytesOf("ab"), bytesOf("cde")]);
-  assertEquals(text(await client.readExactly(3)), "abc");
+  assertEquals(text((await client.readExactly(3))!), "abc");
   await assertRejects(() => client.readExactly(3), RangeError, "ended after 2 of 3 bytes");
   assertEquals(text((await client.read())!), "de");
+  assertEquals(await client.readExactly(3), null);
   assertEquals(await client.read(), null);
+});
+
+Deno.test("read and readExactly have a time limit, after which nothing is lost", async () => {
+  const { client, input } = slowClient();
+  await assertRejects(() => client.read({ timeoutMs: 10 }), TimeoutError);
+  input.write(bytesOf("ab"));
+  await assertRejects(() => client.readExactly(3, { timeoutMs: 20 }), TimeoutError);
+  input.write(bytesOf("c"));
+  assertEquals(text((await client.readExactly(3, { timeoutMs: 5_000 }))!), "abc");
+});
+
+Deno.test("what is neither text nor bytes cannot be written", async () => {
+  const client = clientOf([]);
+  await assertRejects(() => client.write(42 as never), TypeError, "Cannot write 42");
+  await assertRejects(() => client.write(undefined as never), TypeError, "Cannot write undefined");
 });
 
 /** A client whose input the test makes. */

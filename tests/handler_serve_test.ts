@@ -1,6 +1,6 @@
 /** serve() in a process of its own, without a server. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { announceHeader, sandboxFlags } from "../lib/child/sandbox.ts";
 import { formatProxyHeader } from "../lib/net/proxy_protocol.ts";
 import { assertRun, GREET, ModuleFolder } from "./_handlers.ts";
@@ -50,9 +50,15 @@ const ERRORS: Record<string, [code: string, line: string]> = {
     `Promise.reject(new Error("late")); await new Promise(() => {})`,
     "handler.ts:2:48: Uncaught Error: late\n",
   ],
-  "about a line that is too long": [
-    "for await (const _ of client.lines({ maxLength: 1 }));",
-    "handler.ts:2:50: Uncaught LineTooLongError: A line is longer than 1 bytes\n",
+  "that is a symbol": [`throw Symbol("x")`, "Uncaught Symbol(x)\n"],
+  "without a prototype": ["throw Object.create(null)", "Uncaught [Object: null prototype] {}\n"],
+  "that cannot be shown": [
+    `throw Object.assign(new Error(), { toString() { throw 1; } })`,
+    "handler.ts:2:53: Uncaught an error that cannot be shown\n",
+  ],
+  "with a forged place": [
+    `throw new Error("http://a\u001b]0;x\u0007:1:1\\n    at http://b:1:1\u202e")`,
+    "handler.ts:2:39: Uncaught Error: http://a ]0;x :1:1     at http://b:1:1 \n",
   ],
 };
 
@@ -61,6 +67,23 @@ for (const [what, [code, stderr]] of Object.entries(ERRORS)) {
     await assertRun(`async (client) => { ${code}; }`, "long\n", { code: 1, stdout: "", stderr });
   });
 }
+
+Deno.test("a line that is too long is the client's doing: one line on stderr, and exit code 0", async () => {
+  const code = "for await (const _ of client.lines({ maxLength: 1 }));";
+  const stderr = "handler.ts:2:50: Uncaught LineTooLongError: A line is longer than 1 bytes\n";
+  await assertRun(`async (client) => { ${code} }`, "long\n", { code: 0, stdout: "", stderr });
+});
+
+Deno.test("an error with a long message takes no time to print, and little room", async () => {
+  const code = `throw new Error("A".repeat(5_000_000) + "a://".repeat(100_000))`;
+  const beganAtMs = performance.now();
+  await assertRun(`async () => { ${code} }`, "", {
+    code: 1,
+    stdout: "",
+    stderr: `handler.ts:2:33: Uncaught Error: ${"A".repeat(993)}\n`,
+  });
+  assert(performance.now() - beganAtMs < 10_000); // it took minutes
+});
 
 /** A child as spawnd starts one for a module that uses serve(). */
 function startAnnounced(module: string) {

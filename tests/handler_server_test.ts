@@ -8,6 +8,7 @@ import { childrenOf } from "./_processes.ts";
 import { ask, connectToReset, receiveAll, send, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { until } from "./_waiting.ts";
+import { WebClient } from "./_web_socket.ts";
 
 /** Connects, ends the input, and resolves to what the client is sent and its own port. */
 async function greet(port: number, hostname = "127.0.0.1"): Promise<[string, number]> {
@@ -111,6 +112,34 @@ testTls("over TLS the child knows what the handshake has settled", async () => {
     commonName: "Ada",
   });
   assert(/^TLS_(AES|CHACHA20)_/.test(cipher), cipher);
+});
+
+testTls("the certificate of a proxy is not taken for that of its client", async () => {
+  await using certificates = await Certificates.make();
+  const proxy = await certificates.issue("proxy", { usage: "clientAuth" });
+  const body = `async (client) => {
+    const facts = [client.remote.hostname, client.tls?.commonName ?? null];
+    await client.write(JSON.stringify(facts) + "\\n");
+  }`;
+  await using folder = await ModuleFolder.make(body);
+  await using spawnd = await certificates.serve(
+    ...["--client-ca", proxy.cert, "--websocket", "127.0.0.1:0", "--accept-proxy", "127.0.0.1"],
+    folder.module,
+  );
+  const port = Number(/wss:\/\/127\.0\.0\.1:(\d+)/.exec(spawnd.stdout)![1]);
+  const ask = async (headers: Record<string, string>) => {
+    const conn = await Deno.connectTls({
+      hostname: "localhost",
+      port,
+      caCerts: [await Deno.readTextFile(certificates.cert)],
+      cert: await Deno.readTextFile(proxy.cert),
+      key: await Deno.readTextFile(proxy.key),
+    });
+    using client = await WebClient.open(conn, { headers });
+    return JSON.parse(await client.message() as string);
+  };
+  assertEquals(await ask({}), ["127.0.0.1", "proxy"]);
+  assertEquals(await ask({ "X-Forwarded-For": "203.0.113.7" }), ["203.0.113.7", null]);
 });
 
 Deno.test("a client that resets ends the function, and the child, quietly", async () => {

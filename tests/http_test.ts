@@ -49,20 +49,30 @@ Deno.test("a head is read in pieces of every size, and what follows it is read n
 });
 
 Deno.test("a blank line is CRLF CRLF, and nothing that looks like it", async () => {
-  const connection = connectionOf("GET / HTTP/1.1\n\na\r\n\n\rb\r\r\n\r", "\n\r\n", "\r\nx");
-  assertEquals(await readHead(connection), "GET / HTTP/1.1\n\na\r\n\n\rb\r");
+  const connection = connectionOf("GET / HTTP/1.1\r\na\n\n\r\n\n\rb\r\r\n\r", "\n\r\n", "\r\nx");
+  assertEquals(await readHead(connection), "GET / HTTP/1.1\r\na\n\n\r\n\n\rb\r");
   assertEquals(await rest(connection), "\r\n\r\nx");
 });
+
+const END = " HTTP/1.1";
 
 Deno.test("a head may have 8 KiB with its blank line, however it comes", async () => {
   for (const size of [1, 1000, LIMIT - 1, LIMIT, 2 * LIMIT]) {
     for (const [length, isRead] of [[LIMIT, true], [LIMIT + 1, false]] as const) {
-      const head = "x".repeat(length - 4);
+      const head = "X".repeat(length - 4 - END.length) + END;
       const bytes = new TextEncoder().encode(`${head}\r\n\r\nrest`);
       const connection = connectionOf(...pieces(bytes, size));
       assertEquals(await readHead(connection), isRead ? head : undefined);
       if (isRead) assertEquals(await rest(connection), "rest");
     }
+  }
+});
+
+Deno.test("what cannot become a head is not waited for", async () => {
+  for (const start of ["\x16\x03\x01", "get / HTTP/1.1", " ", "\0", "SSH-2.0-x\r\n", "GET /\r\n"]) {
+    const head = await readHead(connectionOf(start, "x".repeat(9_000)));
+    assertEquals(head, start);
+    assertEquals(parseHead(head!), undefined);
   }
 });
 

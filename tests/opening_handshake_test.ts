@@ -46,11 +46,15 @@ Deno.test("a target is at the path or below it, and nothing else is", async () =
   assertEquals(await parts("/chat/%C3%A9%2f", "/chat"), ["/chat", "/é/", ""]);
   for (const path of ["/", "/chat"]) {
     for (const target of ["*", "chat", "?/chat", "http://localhost/chat", "localhost:80", "#/"]) {
-      assertEquals(await parts(target, path), `there is only ${path}`, target);
+      assertEquals(
+        await parts(target, path),
+        `nothing is served here: the path is ${path}`,
+        target,
+      );
     }
   }
   for (const target of ["/chatter", "/Chat", "/", "/%63hat", "//chat"]) {
-    assertEquals(await parts(target, "/chat"), "there is only /chat");
+    assertEquals(await parts(target, "/chat"), "nothing is served here: the path is /chat");
   }
   for (const target of ["/%", "/%zz", "/%ff", "/%00", "/a%00b"]) {
     assertEquals(await parts(target, "/"), "the path is not valid", target);

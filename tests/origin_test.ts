@@ -7,9 +7,9 @@ import { originProblem } from "../lib/web/origin.ts";
 function mayConnect(
   origin: string | undefined,
   host: string,
-  { isLocal = false, allowed = [] as string[] } = {},
+  { isTls = false, isLocal = false, allowed = [] as string[] } = {},
 ): boolean {
-  return originProblem({ origin, host, isLocal }, allowed) === undefined;
+  return originProblem({ origin, host, isTls, isLocal }, allowed) === undefined;
 }
 
 Deno.test("a client that is no browser names no origin, and may connect", () => {
@@ -68,6 +68,15 @@ Deno.test("by default a page of the server's own host and port may connect, and 
   }
 });
 
+Deno.test("over TLS, a page that came without it is another origin", () => {
+  for (
+    const [origin, isOwn] of [["https://a.example", true], ["http://a.example", false]] as const
+  ) {
+    assertEquals(mayConnect(origin, "a.example", { isTls: true }), isOwn);
+    assertEquals(mayConnect(`${origin}:8443`, "a.example:8443", { isTls: true }), true);
+  }
+});
+
 Deno.test("over the loopback, the host must be the loopback's name too", () => {
   for (const host of ["localhost:9527", "127.0.0.1:9527", "127.1.2.3", "[::1]:9527", "LOCALHOST"]) {
     assertEquals(mayConnect(`http://${host.toLowerCase()}`, host, { isLocal: true }), true, host);
@@ -87,19 +96,20 @@ Deno.test("over the loopback, the host must be the loopback's name too", () => {
   }
 });
 
-Deno.test("--origin replaces that: these pages may connect, whatever host they ask for", () => {
+Deno.test("--origin adds to that: these pages may connect, whatever host they ask for", () => {
   const allowed = ["https://app.example", "http://localhost:3000", "tauri://localhost"];
   for (const isLocal of [true, false]) {
     for (const origin of allowed) {
       assertEquals(mayConnect(origin, "whatever.example", { isLocal, allowed }), true);
     }
     for (
-      const origin of ["https://example.com", "http://app.example", "https://app.example:8443"]
+      const origin of ["https://a.example", "http://app.example", "https://app.example:8443"]
         .concat("https://app.example.evil.example", "https://app.example, https://app.example")
         .concat("https://APP.example", "null", "*", "")
     ) {
       assertEquals(mayConnect(origin, "example.com", { isLocal, allowed }), false, origin);
     }
+    assertEquals(mayConnect("http://localhost", "localhost", { isLocal, allowed }), true);
     for (const origin of ["https://evil.example", "null", ""]) {
       assertEquals(mayConnect(origin, "", { isLocal, allowed: ["*"] }), true);
     }
@@ -118,7 +128,12 @@ Deno.test("--origin takes an origin as browsers write it, of a site, an app or a
   };
   for (
     const origin of ["*", "https://a.example", "http://localhost:3000", "http://[::1]:81"]
-      .concat("tauri://localhost", "chrome-extension://abcdef", "https://xn--bcher-kva.example")
+      .concat(
+        "tauri://localhost",
+        "chrome-extension://abcdef",
+        "https://xn--bcher-kva.example",
+        "null",
+      )
   ) {
     assertEquals(accepts(origin), true, origin);
   }
@@ -129,7 +144,13 @@ Deno.test("--origin takes an origin as browsers write it, of a site, an app or a
       "https://A.example",
       "https://a.example:443",
     ]
-      .concat("http://127.1", "https://bücher.example", "null", "file://", "https://u@a.example")
+      .concat(
+        "http://127.1",
+        "https://bücher.example",
+        "https://*.example",
+        "file://",
+        "https://u@a.example",
+      )
       .concat("https://a.example/x", "https://*.example?", "https://a.example, https://b.example")
   ) {
     assertEquals(accepts(origin), false, origin);
@@ -138,18 +159,18 @@ Deno.test("--origin takes an origin as browsers write it, of a site, an app or a
 
 Deno.test("a refused page is told why, and what would admit it", () => {
   const why = (origin: string, host: string, isLocal: boolean, allowed: string[] = []) =>
-    originProblem({ origin, host, isLocal }, allowed);
+    originProblem({ origin, host, isTls: false, isLocal }, allowed);
   assertEquals(
     why("http://a.example", "b.example", false),
-    "the origin http://a.example is not this host, b.example; --origin would allow it",
+    "a page of http://a.example is not one of this host and port, b.example: --origin http://a.example would allow it",
   );
   assertEquals(
     why("http://a.example:80", "a.example", true),
-    "the loopback is not a.example; --origin would allow it",
+    "a page of a.example may not use the loopback: --origin http://a.example:80 would allow it",
   );
   assertEquals(
-    why("http://a.example", "a.example", false, ["http://b.example"]),
-    "the origin http://a.example is not one of --origin",
+    why("http://a.example", "b.example", false, ["http://b.example"])?.split(":")[0],
+    "a page of http",
   );
 });
 

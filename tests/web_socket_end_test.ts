@@ -2,7 +2,7 @@
  * How a WebSocket ends, whichever side ends it: the close code, the record, and the child.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { pause } from "./_load.ts";
 import { until, untilSteady, within } from "./_waiting.ts";
 import { closeFrame, frame } from "./_web_frames.ts";
@@ -95,7 +95,7 @@ for (
   ]] as const
 ) {
   Deno.test(`a client that closes with ${code ?? "no code"} gets the same, before its child ends`, async () => {
-    await using spawnd = await serveWebScript("cat; sleep 0.3; echo late; exit 5");
+    await using spawnd = await serveWebScript("cat; sleep 0.3; exit 5");
     using client = await WebClient.connect(spawnd);
     await client.send(frame("text", "x"));
     assertEquals(await client.message(), "x");
@@ -186,7 +186,7 @@ Deno.test("a client that does not answer the close frame is closed all the same"
 Deno.test("a client that closes and reads nothing ends, though its child writes without end", async () => {
   await using spawnd = await serveWebScript(
     "exec cat /dev/zero",
-    ...["--ws-mode", "bytes", "--kill-timeout", "0.2"],
+    ...["--ws-mode", "bytes"],
   );
   using client = await WebClient.connect(spawnd);
   const { pid } = await spawnd.record({ message: "open" });
@@ -195,7 +195,18 @@ Deno.test("a client that closes and reads nothing ends, though its child writes 
     () => Number(/wchar: (\d+)/.exec(Deno.readTextFileSync(`/proc/${pid}/io`))![1]),
   );
   await client.send(closeFrame(1000));
-  assertEquals(await endOf(spawnd), ["client-closed", "SIGTERM"]);
+  assertEquals(await endOf(spawnd), ["client-closed", "SIGPIPE"]);
+});
+
+Deno.test("a handler that writes to a client that has closed is told at once", async () => {
+  await using spawnd = await serveWeb("tests/_ticker.ts");
+  using client = await WebClient.connect(spawnd);
+  assertEquals(await client.message(), "tick");
+  await client.send(closeFrame(1000));
+  assertEquals(await endOf(spawnd), ["client-closed", 0]); // long before --kill-timeout
+  const { seconds } = await spawnd.record({ message: "end" });
+  assert(Number(seconds) < 4, `${seconds}`);
+  assertMatch(spawnd.lines.join("\n"), /^told by a write, and by closed$/m);
 });
 
 Deno.test("at the end of the server's patience its clients are told that it goes away", async () => {

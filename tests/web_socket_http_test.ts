@@ -41,6 +41,8 @@ const ERRORS: Record<string, [what: string | RequestOptions, status: string, hea
   "a path that is not UTF-8": [{ target: "/chat/%ff" }, "400 Bad Request"],
   "a path with a zero byte": [{ target: "/chat/%00" }, "400 Bad Request"],
   "no request": ["hello\r\n\r\n", "400 Bad Request"],
+  "a hello of TLS": ["\x16\x03\x01\x02\x00\x01", "400 Bad Request"],
+  "another protocol, which waits for an answer": ["SSH-2.0-x\r\n", "400 Bad Request"],
   "a request of HTTP/2": ["PRI * HTTP/2.0\r\n\r\n", "400 Bad Request"],
   "lines that end with LF": ["GET /chat HTTP/1.1\nHost: x\n\r\n\r\n", "400 Bad Request"],
   "a space before a colon": ["GET /chat HTTP/1.1\r\nHost : x\r\n\r\n", "400 Bad Request"],
@@ -54,7 +56,7 @@ const ERRORS: Record<string, [what: string | RequestOptions, status: string, hea
   ],
   "101 headers": [{ target: "/chat", headers: many(101) }, "400 Bad Request"],
   "a head of 8193 bytes": [headOf(8193), "431 Request Header Fields Too Large"],
-  "a head without an end": ["x".repeat(20_000), "431 Request Header Fields Too Large"],
+  "a head without an end": [`GET /${"x".repeat(20_000)}`, "431 Request Header Fields Too Large"],
   "another version": [
     { target: "/chat", headers: { "Sec-WebSocket-Version": "8" } },
     "426 Upgrade Required",
@@ -213,3 +215,16 @@ async function untilIdle(spawnd: Spawnd) {
     return status.active === 0 && status;
   });
 }
+
+Deno.test("browsers that keep their connections open keep nobody from the page", async () => {
+  await using spawnd = await serveWeb("--", "cat");
+  const open = await Promise.all(Array.from({ length: 150 }, async () => {
+    const conn = await spawnd.connect();
+    await send(conn, requestHead({ headers: { Upgrade: undefined } }));
+    return conn;
+  }));
+  await until("all of them", async () => (await spawnd.status()).page === 150);
+  using conn = await spawnd.connect();
+  assertMatch(await fetchRaw(conn, { headers: { Upgrade: undefined } }), /^HTTP\/1\.1 200 /);
+  for (const conn of open) conn.close();
+});

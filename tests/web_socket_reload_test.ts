@@ -2,10 +2,11 @@
  * WebSockets at SIGHUP: another path, and a service that serves TCP and then WebSockets on one port.
  */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { descriptorsOf } from "./_processes.ts";
 import { ConfiguredSpawnd } from "./_services.ts";
 import { receive, send, text } from "./_sockets.ts";
-import { until } from "./_waiting.ts";
+import { until, untilSteady } from "./_waiting.ts";
 import { frame } from "./_web_frames.ts";
 import { fetchRaw, WebClient } from "./_web_socket.ts";
 
@@ -83,4 +84,37 @@ Deno.test("what a reload changes of WebSockets is for new clients", async () => 
   assertEquals((await after.closed())[0], 1009);
   await assertEchoes(before, "as it was");
   await before.leave(1000);
+});
+
+Deno.test("clients in the backlog of an address that is given up are answered as they were due to be", async () => {
+  const [web, tcp] = [freePort(), freePort()];
+  const chat = { command: ["cat"], "max-connections": 1, queue: 0, "max-per-source": 2 };
+  await using configured = await ConfiguredSpawnd.start({
+    chat: { ...chat, listen: `ws://127.0.0.1:${web}/` },
+  });
+  const { spawnd } = configured;
+  using first = await WebClient.connect({ port: web });
+  await assertEchoes(first, "one");
+  const before = await untilSteady("descriptors", () => descriptorsOf(spawnd.pid));
+  const waiting = await Promise.all(
+    Array.from({ length: 20 }, () => Deno.connect({ hostname: "127.0.0.1", port: web })),
+  );
+  const reload = { chat: { ...chat, listen: `127.0.0.1:${tcp}` } };
+  assertEquals((await configured.reload(reload)).message, "reloaded");
+  const told = await Promise.all(waiting.map(async (conn) => {
+    try {
+      using client = await WebClient.open(conn);
+      return (await client.closed())[0];
+    } catch {
+      return "closed"; // in the moment of the reload there was no room for it to be told
+    }
+  }));
+  for (const code of told) assert([1008, 1013, "closed"].includes(code!), `${code}`);
+  assert(told.includes(1008) || told.includes(1013), told.join());
+  await until(
+    "all to have gone",
+    () => descriptorsOf(spawnd.pid) <= before,
+  );
+  assertEquals(spawnd.records({ message: "internal error" }), []);
+  await first.leave(1000);
 });

@@ -16,7 +16,7 @@ import { Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
 import type { Logger } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import type { Tls } from "../net/tls.ts";
-import type { Upgrader } from "../web/upgrade.ts";
+import type { WebSocketEndpoint } from "../web/upgrade.ts";
 
 /**
  * Why an accepted connection was not served: it was refused (see {@linkcode Refusal}), its TLS
@@ -31,8 +31,6 @@ export interface IntakeOptions extends AdmissionOptions {
   readonly acceptProxy: Networks;
   /** The TLS identity that TCP clients do their handshake with, if any. */
   readonly tls?: Tls | undefined;
-  /** What opens WebSockets, if any are served. */
-  readonly upgrader?: Upgrader | undefined;
   /** How long a handshake, and before it a PROXY header, may take, in milliseconds. */
   readonly handshakeTimeoutMs: number;
   /** What a refused client is sent. */
@@ -70,9 +68,7 @@ interface PendingConnection extends AcceptedConnection {
 }
 
 /** A client that has to ask for a WebSocket first. */
-interface WebSocketRequest {
-  readonly upgrader: Upgrader;
-  readonly path: string;
+interface WebSocketRequest extends WebSocketEndpoint {
   readonly proxies: Networks;
 }
 
@@ -85,7 +81,10 @@ export interface Refused {
 }
 
 const NO_TEXT = new Uint8Array(0);
-/** How many refused connections may linger at once; further ones are closed immediately. */
+/**
+ * How many refused connections may linger at once; further ones are closed immediately, or take the
+ * place of the oldest if they get an answer in HTTP.
+ */
 const MAX_LINGERING = 100;
 
 /** The intake of one server. */
@@ -175,9 +174,8 @@ export class Intake {
     this.#admission.close();
   }
 
-  /** Takes a connection from accept to its end, with WebSocket if there is a path. */
-  async handle(client: Connection, webSocketPath?: string): Promise<void> {
-    const { acceptProxy, upgrader } = this.#options;
+  /** Takes a connection from accept to its end, over a WebSocket if there is an endpoint. */
+  async handle(client: Connection, endpoint?: WebSocketEndpoint): Promise<void> {
     const tls = client.address === undefined ? undefined : this.#options.tls;
     const pending: PendingConnection = {
       id: ++this.accepted,
@@ -186,9 +184,7 @@ export class Intake {
       client,
       tls,
       canReceiveText: tls === undefined,
-      webSocket: webSocketPath === undefined
-        ? undefined
-        : { upgrader: upgrader!, path: webSocketPath, proxies: acceptProxy },
+      webSocket: endpoint && { ...endpoint, proxies: this.#options.acceptProxy },
     };
     let refused: Refused | undefined;
     try {
@@ -313,14 +309,23 @@ export class Intake {
       else log.warn("refused", { ...facts, reason });
     }
     const hasAlert = reason === "handshake" && !canReceiveText;
-    const mayLinger = this.#mayLinger && this.#lingering.size < MAX_LINGERING;
     const isSilent = !response && (reason === "left" || reason === "handshake" || !canReceiveText);
-    if (isSilent && !hasAlert || !mayLinger) return client.close();
+    if (isSilent && !hasAlert || !this.#mayLinger) return client.close();
+    if (this.#lingering.size >= MAX_LINGERING) {
+      if (!response) return client.close();
+      const [oldest] = this.#lingering; // it has been sent its own
+      oldest!.close();
+      this.#lingering.delete(oldest!);
+    }
     this.#lingering.add(client);
     const ending = { reason, text: this.#options.refusal };
-    if (response || isSilent) await client.closeAfter(response ?? NO_TEXT);
-    else if (webSocket) await webSocket.upgrader.refuse(client, webSocket, ending);
-    else await client.refuse(ending);
-    this.#lingering.delete(client);
+    try {
+      if (response || isSilent) await client.closeAfter(response ?? NO_TEXT);
+      else if (webSocket) await webSocket.upgrader.refuse(client, webSocket, ending);
+      else await client.refuse(ending);
+    } finally {
+      client.close();
+      this.#lingering.delete(client);
+    }
   }
 }

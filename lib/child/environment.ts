@@ -88,7 +88,8 @@ export function ucspiVariables(
     REMOTE_HOST: source.hostname, // no name is looked up: as xinetd without a resolver
     REMOTE_PORT: String(source.port),
     ...tlsVariables(tls),
-    ...requestVariables(request),
+    ...(request && { SERVER_PORT: String(destination.port) }),
+    ...requestVariables(request, tls !== undefined),
   };
 }
 
@@ -111,12 +112,20 @@ function tlsVariables(tls: TlsFacts | undefined): Record<string, string> {
  * no fact; and the others are about this connection alone.
  */
 const HIDDEN_FIELDS =
-  /^(proxy|authorization|proxy-authorization|forwarded|x-forwarded-for|connection|upgrade|sec-websocket-(key|version|extensions))$/;
+  /^(proxy|authorization|proxy-authorization|forwarded|x-forwarded-for|x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip|connection|upgrade|sec-websocket-(key|version|extensions))$/;
 
-function requestVariables(request: RequestFacts | undefined): Record<string, string> {
+function requestVariables(
+  request: RequestFacts | undefined,
+  isTls = false,
+): Record<string, string> {
   if (!request) return {};
   const { target, scriptName, pathInfo, query, fields } = request;
+  const { hostname = "" } = URL.parse(`http://${fields.get("host")}`) ?? {};
   const variables: Record<string, string> = {
+    GATEWAY_INTERFACE: "CGI/1.1",
+    SERVER_PROTOCOL: "HTTP/1.1",
+    SERVER_NAME: hostname,
+    ...(isTls && { HTTPS: "on" }),
     REQUEST_METHOD: "GET",
     REQUEST_URI: target,
     SCRIPT_NAME: scriptName,

@@ -42,13 +42,13 @@ for (const type of ["error", "unhandledrejection"]) {
 `;
 
 const PRELOAD_FLAG = "--preload=data:text/javascript,";
-/** By this `serve()` knows that a PROXY header comes first. */
-const ANNOUNCEMENT = 'globalThis[Symbol.for("spawnd.header")] = true;';
+/** By this `serve()` knows whether a PROXY header comes first. */
+const announcement = (isTrue: boolean) => `globalThis[Symbol.for("spawnd.header")] = ${isTrue};`;
 
 /** The same arguments of a module's process, with the announcement that its input begins with a header. */
 export function announceHeader(args: readonly string[]): string[] {
   return args.map((arg) =>
-    arg.startsWith(PRELOAD_FLAG) ? arg + encodeURIComponent(ANNOUNCEMENT) : arg
+    arg.startsWith(PRELOAD_FLAG) ? arg + encodeURIComponent(announcement(true)) : arg
   );
 }
 
@@ -64,7 +64,7 @@ export function advisedGrant(line: string): string | undefined {
 export function sandboxFlags(grants: readonly string[]): string[] {
   return [
     ...(has(grants, "import") ? [] : ["--cached-only"]),
-    PRELOAD_FLAG + encodeURIComponent(PRELOAD),
+    PRELOAD_FLAG + encodeURIComponent(PRELOAD + announcement(false)),
     ...grants.map((grant) => `--allow-${grant}`),
   ];
 }

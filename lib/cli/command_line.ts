@@ -151,13 +151,14 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   }
   if (problems.length === 0 && !counts.config) {
     for (const key of idleWebSocketOptions({ ...server, handler })) {
-      problems.push(`--${nameOf(key)} ${WITHOUT_WEB_SOCKET}: give a --websocket`);
+      problems.push(`--${nameOf(key)} ${WITHOUT_WEB_SOCKET}: add --websocket`);
     }
     const owned = ownedByStatus(settings);
     for (const address of listenAddresses({ ...server, handler })) {
       const one = { owner: "the server", address };
       const problem = overlapWith(owned, one);
-      if (problem) problems.push(`--listen: ${problem}`);
+      const option = address.webSocketPath === undefined ? "listen" : "websocket";
+      if (problem) problems.push(`--${option}: ${problem}`);
       owned.push(one);
     }
   }

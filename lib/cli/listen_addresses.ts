@@ -6,6 +6,7 @@
 
 import {
   formatListenAddress,
+  formatSocket,
   type ListenAddress,
   overlap,
   parseListenAddress,
@@ -29,7 +30,7 @@ export function idleWebSocketOptions(options: ServerOptions): string[] {
 }
 
 /** What is wrong with such an option. */
-export const WITHOUT_WEB_SOCKET = "is for WebSockets, and no address is";
+export const WITHOUT_WEB_SOCKET = "is for WebSockets, but there is no address for them";
 
 /** An address, and the name of what listens there. */
 export interface Owned {
@@ -51,5 +52,9 @@ export function overlapWith(others: readonly Owned[], one: Owned): string | unde
   if (text === other) {
     return isOwn ? `${text} is given twice` : `${found.owner} listens on ${text} too`;
   }
-  return `${text} overlaps ${other}` + (isOwn ? "" : `, where ${found.owner} listens`);
+  const isPath = one.address.webSocketPath !== undefined &&
+    formatSocket(one.address) === formatSocket(found.address);
+  return `${text} overlaps ${other}` +
+    (isOwn ? "" : `, where ${found.owner} listens`) +
+    (isPath ? ": a socket has one path; a proxy can join several" : "");
 }

@@ -50,6 +50,8 @@ export function readText(option: Option, text: string): unknown {
       return readRate(text);
     case "PROTOCOL":
       return /^[^,\s]{1,255}$/.test(text) ? text : undefined;
+    case "TOKEN":
+      return /^[\w!#$%&'*+.^`|~-]+$/.test(text) ? text : undefined;
     case "SECONDS":
       return readSeconds(text, range!);
     case "SIGNAL":
@@ -99,10 +101,13 @@ function toMilliseconds(seconds: number, [min, max]: Range): number | undefined 
   return Math.round(seconds * 1000) || Math.ceil(seconds);
 }
 
-/** Whether it is one as browsers write it, of a web site, or of an app with a scheme of its own. */
+/**
+ * Whether it is one as browsers write it: of a web site, of an app with a scheme of its own, or `null`
+ * for a file and others.
+ */
 function isOrigin(text: string): boolean {
   const { protocol, host } = URL.parse(text) ?? {};
-  return Boolean(host) && text === `${protocol}//${host}`;
+  return text === "null" || Boolean(host) && text === `${protocol}//${host}` && !text.includes("*");
 }
 
 function readRate(text: string): ServerOptions["ratePerSource"] {
@@ -143,13 +148,15 @@ export function domainOf({ argument, words, range: [min, max] = [0, 0] }: Option
     case "NAME[:GROUP]":
       return "a user, or a user and a group, such as git or www-data:git";
     case "ORIGIN":
-      return "an origin such as https://example.com, or *";
+      return "an origin as browsers say it, such as https://example.com or http://localhost:5173, or *";
     case "PERMISSION[=VALUES]":
       return `a permission of Deno (${
         listOf(PERMISSIONS)
       }), or one with values, such as env=TZ,LANG`;
     case "PROTOCOL":
       return "one protocol, such as http/1.1, and may be repeated";
+    case "TOKEN":
+      return "one sub-protocol, such as mqtt, and may be repeated";
     case "TEXT":
       return "a text";
     case "SIGNAL":

@@ -174,11 +174,13 @@ function valueOf({ argument, words, range: [min, max] = [0, 0] }: Option): Schem
     case "NAME[:GROUP]":
       return { type: "string", pattern: "^[^:\\u0000]+(?::[^:\\u0000]+)?$" };
     case "ORIGIN":
-      return { type: "string", pattern: "^(?:\\*|[a-z][a-z0-9+.-]*://[^/?#@\\s\\u0000]+)$" };
+      return { type: "string", pattern: "^(?:\\*|null|[a-z][a-z0-9+.-]*://[^/?#@*\\s\\u0000]+)$" };
     case "PERMISSION[=VALUES]":
       return { type: "string", pattern: `^(?:${PERMISSIONS.join("|")})(?:=[^\\u0000]+)?$` };
     case "PROTOCOL":
       return { type: "string", pattern: "^[^,\\s\\u0000]{1,255}$" };
+    case "TOKEN":
+      return { type: "string", pattern: "^[\\w!#$%&'*+.^`|~-]+$" };
     case "SIGNAL":
       return { anyOf: [{ enum: words }, { type: "string", pattern: anyCase(words!) }] };
     case "TEXT":

@@ -46,20 +46,24 @@ export interface ClientFacts {
   readonly request?: RequestFacts | undefined;
 }
 
-/** Options for {@linkcode Client.readLine} and {@linkcode Client.lines}. */
-export interface LineOptions {
+/** Options for everything that reads. */
+export interface ReadOptions {
+  /**
+   * How long all of what is asked for may take to come, in milliseconds.
+   *
+   * @default {Infinity}
+   */
+  timeoutMs?: number;
+}
+
+/** Options for {@linkcode Client.readLine} and {@linkcode Client.lines}, of which each line has the time. */
+export interface LineOptions extends ReadOptions {
   /**
    * The length of the longest line in bytes, without its end.
    *
    * @default {65536}
    */
   maxLength?: number;
-  /**
-   * How long a whole line may take from the moment it is asked for, in milliseconds.
-   *
-   * @default {Infinity}
-   */
-  timeoutMs?: number;
 }
 
 /** The client that a handler serves. One read at a time; writes keep their order. */
@@ -87,17 +91,23 @@ export interface Client {
   lines(options?: LineOptions): AsyncGenerator<string, void, void>;
   /** The next of these lines; `null` at the end of its input. */
   readLine(options?: LineOptions): Promise<string | null>;
-  /** The next bytes, as they come; `null` at the end of its input. */
-  read(): Promise<Uint8Array<ArrayBuffer> | null>;
   /**
-   * Exactly so many bytes.
+   * The next bytes, as they come; `null` at the end of its input.
    *
-   * @throws {RangeError} Its input ends before.
+   * @throws {TimeoutError} None come in time.
    */
-  readExactly(length: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(options?: ReadOptions): Promise<Uint8Array<ArrayBuffer> | null>;
+  /**
+   * Exactly so many bytes; `null` if its input ends before the first.
+   *
+   * @throws {RangeError} Its input ends after some of them.
+   * @throws {TimeoutError} They take too long. They are still there for the next read.
+   */
+  readExactly(length: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer> | null>;
   /**
    * Sends text, as UTF-8, or bytes. Resolves when the system has taken them, at the client's pace.
    *
+   * @throws {TypeError} It is neither.
    * @throws {Deno.errors.BrokenPipe} It has left. {@linkcode serve} takes that as the end.
    */
   write(data: string | Uint8Array): Promise<void>;

@@ -25,25 +25,40 @@
 
 import type { Client } from "./client.ts";
 import { FIXED_BYTES, parseHeader, restLength } from "./header.ts";
-import { TransportClient } from "./transport_client.ts";
+import { LineTooLongError, TimeoutError, TransportClient } from "./transport_client.ts";
 
 export type {
   Address,
   Client,
   ClientFacts,
   LineOptions,
+  ReadOptions,
   RequestFacts,
   TlsFacts,
 } from "./client.ts";
-export { LineTooLongError, TimeoutError } from "./transport_client.ts";
+export { LineTooLongError, TimeoutError };
 
-/** By this spawnd says that a PROXY header comes first; the client cannot. */
+/** By this spawnd says whether a PROXY header comes first; the client cannot. */
 const ANNOUNCEMENT = Symbol.for("spawnd.header");
+const { [ANNOUNCEMENT]: isAnnounced } = globalThis as { [ANNOUNCEMENT]?: boolean };
+Reflect.deleteProperty(globalThis, ANNOUNCEMENT);
+let isCalled = false;
+/** How much of an error is printed. */
+const MAX_ERROR_LENGTH = 1_000;
+
+addEventListener("unload", () => {
+  if (isAnnounced && !isCalled) {
+    console.error(
+      "serve() is imported, but was not called: what came first on stdin was its header",
+    );
+  }
+});
 
 /**
  * Serves the process's one client: calls `handler` when it is there, and exits when that has
  * returned, with code 0. It does the same if the client has left before, and without a call if
- * there never was one. Any other error that is not caught is one line on stderr, and exit code 1.
+ * there never was one. Any other error that is not caught is one line on stderr, and exit code 1; or
+ * 0 for a {@linkcode LineTooLongError} and a {@linkcode TimeoutError}, which are the client's doing.
  */
 export async function serve(handler: (client: Client) => void | Promise<void>): Promise<never> {
   const client = new TransportClient({
@@ -58,13 +73,17 @@ export async function serve(handler: (client: Client) => void | Promise<void>): 
     const error = "reason" in event ? event.reason : event.error;
     if (client.failure !== undefined && error === client.failure) Deno.exit(0);
     console.error(describe(error));
-    Deno.exit(1);
+    Deno.exit(error instanceof LineTooLongError || error instanceof TimeoutError ? 0 : 1);
   };
   addEventListener("error", end);
   addEventListener("unhandledrejection", end);
   try {
-    const isAnnounced = ANNOUNCEMENT in globalThis;
-    Reflect.deleteProperty(globalThis, ANNOUNCEMENT);
+    isCalled = true;
+    if (isAnnounced === false) {
+      console.error(
+        "spawnd does not know this copy of serve(), and does not say who the client is",
+      );
+    }
     if (isAnnounced && !await readHeader(client)) Deno.exit(0);
     await handler(client);
     await client.written;
@@ -78,21 +97,39 @@ export async function serve(handler: (client: Client) => void | Promise<void>): 
 async function readHeader(client: TransportClient): Promise<boolean> {
   try {
     const fixed = await client.readExactly(FIXED_BYTES);
-    client.know(parseHeader(fixed, await client.readExactly(restLength(fixed))));
-    return true;
+    const rest = fixed && await client.readExactly(restLength(fixed));
+    if (fixed && rest) client.know(parseHeader(fixed, rest));
+    return rest !== null;
   } catch (error) {
     if (error instanceof RangeError) return false;
     throw error;
   }
 }
 
-/** An error on one line: where in the handler, and what. */
+/** An error on one line: where in the handler, and what. Its message may be a client's words. */
 function describe(error: unknown): string {
-  const stack = error instanceof Error ? error.stack ?? "" : "";
-  const places = [...stack.matchAll(/(\w+:\/\/\S+:\d+:\d+)\)?$/gm)].map(([, place]) => place!);
+  const line = `${placeOf(error)}Uncaught ${textOf(error).slice(0, MAX_ERROR_LENGTH)}`;
+  return line.replaceAll(/[\p{C}\p{Zl}\p{Zp}]+/gu, " "); // what a terminal or a log would act upon
+}
+
+function placeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "";
+  const { stack = "", message } = error;
   const here = new URL(".", import.meta.url).href;
-  const place = places.find((place) => !place.startsWith(here));
-  // deno-lint-ignore no-control-regex -- what they would do to a terminal or a log
-  const text = `Uncaught ${error}`.replaceAll(/[\0-\x1f\x7f-\x9f]+/g, " ");
-  return place === undefined ? text : `${place}: ${text}`;
+  const frames = stack.slice(Math.max(0, stack.indexOf(message)) + message.length).split("\n", 50);
+  const places = frames
+    .filter(({ length }) => length < MAX_ERROR_LENGTH)
+    .map((frame) => /^ {4}at .*?(\w+:\/\/\S+:\d+:\d+)\)?$/.exec(frame)?.[1]);
+  const place = places.find((place) => place && !place.startsWith(here));
+  return place === undefined ? "" : `${place}: `;
+}
+
+function textOf(error: unknown): string {
+  try {
+    return error instanceof Error || typeof error !== "object"
+      ? String(error)
+      : Deno.inspect(error, { colors: false });
+  } catch {
+    return "an error that cannot be shown";
+  }
 }

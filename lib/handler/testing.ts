@@ -47,6 +47,12 @@ export interface TestOptions extends ClientFacts {
    * @default {5000}
    */
   timeoutMs?: number;
+  /**
+   * Whether the output is bytes: a character of it stands for each, `"\xff"` for 255.
+   *
+   * @default {false}
+   */
+  isBinary?: boolean;
 }
 
 /** A handler: what `serve()` takes. */
@@ -78,7 +84,7 @@ const encoder = new TextEncoder();
 /** The client's end of a connection to a handler. */
 export class TestClient implements AsyncDisposable {
   readonly #timeoutMs: number;
-  readonly #decoder = new TextDecoder();
+  readonly #decode: (bytes?: Uint8Array) => string;
   /** What the handler has not read yet. */
   #input = new Uint8Array(0);
   #hasEnded = false;
@@ -88,13 +94,20 @@ export class TestClient implements AsyncDisposable {
   /** Why the handler has failed, until the test is told. */
   #failure: { error: unknown } | undefined;
   #isDone = false;
+  /** Whether the test has been told of a failure. */
+  #hasThrown = false;
   readonly #watchers: (() => void)[] = [];
   /** Resolves at the next change of what is above. */
   #change = Promise.withResolvers<void>();
 
   /** Use {@linkcode connect}. */
-  constructor(handler: Handler, { timeoutMs = 5_000, ...facts }: TestOptions) {
+  constructor(handler: Handler, { timeoutMs = 5_000, isBinary = false, ...facts }: TestOptions) {
     this.#timeoutMs = timeoutMs;
+    const decoder = new TextDecoder();
+    this.#decode = isBinary
+      ? (bytes = new Uint8Array()) =>
+        Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")
+      : (bytes) => decoder.decode(bytes, { stream: bytes !== undefined });
     const client = new TransportClient({
       read: (buffer) => this.#read(buffer),
       // deno-lint-ignore require-await -- what it throws is a rejection
@@ -153,10 +166,10 @@ export class TestClient implements AsyncDisposable {
     this.#changed();
   }
 
-  /** Leaves, and waits until the handler has returned. */
+  /** Leaves, and waits until the handler has returned, unless the test has failed already. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.leave();
-    await this.#until(() => this.#isDone || undefined, "its end");
+    if (!this.#hasThrown) await this.#until(() => this.#isDone || undefined, "its end");
   }
 
   async #run(handler: Handler, client: TransportClient): Promise<void> {
@@ -166,7 +179,7 @@ export class TestClient implements AsyncDisposable {
     } catch (error) {
       if (client.failure === undefined || error !== client.failure) this.#failure = { error };
     }
-    this.#output += this.#decoder.decode();
+    this.#output += this.#decode();
     this.#isDone = true;
     this.#changed();
   }
@@ -182,7 +195,7 @@ export class TestClient implements AsyncDisposable {
 
   #write(bytes: Uint8Array): number {
     if (this.#hasLeft) throw new Deno.errors.BrokenPipe("The client has left");
-    this.#output += this.#decoder.decode(bytes, { stream: true });
+    this.#output += this.#decode(bytes);
     this.#changed();
     return bytes.length;
   }
@@ -212,6 +225,9 @@ export class TestClient implements AsyncDisposable {
         }
         await this.#change.promise;
       }
+    } catch (error) {
+      this.#hasThrown = true;
+      throw error;
     } finally {
       clearTimeout(timer);
     }

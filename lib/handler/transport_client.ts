@@ -13,6 +13,7 @@ import type {
   Client,
   ClientFacts,
   LineOptions,
+  ReadOptions,
   RequestFacts,
   TlsFacts,
 } from "./client.ts";
@@ -23,7 +24,7 @@ export class LineTooLongError extends RangeError {
   override readonly name = "LineTooLongError";
 }
 
-/** A client has not sent a whole line in time. */
+/** A client has not sent in time what it was asked for. */
 export class TimeoutError extends Error {
   /** Always `TimeoutError`. */
   override readonly name = "TimeoutError";
@@ -67,9 +68,13 @@ export class TransportClient implements Client {
   #end = 0;
   /** A read that has not ended yet, to the place after `#end`. */
   #reading: Promise<number | null> | undefined;
+  /** Whether somebody waits for that. */
+  #isWaiting = false;
   /** Whether the rest of a line that was too long has to be skipped. */
   #isSkipping = false;
   #closing: AbortController | undefined;
+  /** Rejects what is being written when the client is known to have left. */
+  #left: PromiseWithResolvers<never> | undefined;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<string | Uint8Array> | undefined;
 
@@ -89,6 +94,8 @@ export class TransportClient implements Client {
   get closed(): AbortSignal {
     if (this.#closing === undefined) {
       this.#closing = new AbortController();
+      this.#left = Promise.withResolvers();
+      this.#left.promise.catch(() => {}); // nothing may be being written
       if (this.failure !== undefined) this.#closing.abort(this.failure);
       else {this.#transport.watch?.(() =>
           this.#leave(new Deno.errors.BrokenPipe("The client has left"))
@@ -102,8 +109,8 @@ export class TransportClient implements Client {
   }
 
   async readLine(options: LineOptions = {}): Promise<string | null> {
-    const { maxLength = MAX_LINE_BYTES, timeoutMs = Infinity } = options;
-    const deadlineMs = performance.now() + timeoutMs;
+    const { maxLength = MAX_LINE_BYTES, timeoutMs } = options;
+    const deadlineMs = deadlineIn(timeoutMs);
     for (let searched = 0;;) { // how much is known to be without LF
       const unread = this.#unread;
       const index = unread.indexOf(LF, searched);
@@ -129,16 +136,21 @@ export class TransportClient implements Client {
     }
   }
 
-  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
+  async read({ timeoutMs }: ReadOptions = {}): Promise<Uint8Array<ArrayBuffer> | null> {
     this.#isSkipping = false;
-    if (this.#unread.length === 0 && !await this.#fill()) return null;
+    if (this.#unread.length === 0 && !await this.#fill(deadlineIn(timeoutMs))) return null;
     return this.#take(this.#unread.length);
   }
 
-  async readExactly(length: number): Promise<Uint8Array<ArrayBuffer>> {
+  async readExactly(
+    length: number,
+    { timeoutMs }: ReadOptions = {},
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
     this.#isSkipping = false;
+    const deadlineMs = deadlineIn(timeoutMs);
     while (this.#unread.length < length) {
-      if (await this.#fill()) continue;
+      if (await this.#fill(deadlineMs)) continue;
+      if (this.#unread.length === 0) return null;
       throw new RangeError(`The input ended after ${this.#unread.length} of ${length} bytes`);
     }
     return this.#take(length);
@@ -146,6 +158,13 @@ export class TransportClient implements Client {
 
   write(data: string | Uint8Array): Promise<void> {
     const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    if (!(bytes instanceof Uint8Array)) {
+      return Promise.reject(
+        new TypeError(
+          `Cannot write ${Deno.inspect(data)}: it is neither a string nor a Uint8Array`,
+        ),
+      );
+    }
     const writing = this.written.then(() => this.#writeAll(bytes));
     this.written = writing.catch(() => {});
     return writing;
@@ -180,11 +199,17 @@ export class TransportClient implements Client {
    * @throws {TimeoutError} It takes too long; the read goes on.
    */
   async #fill(deadlineMs = Infinity): Promise<boolean> {
-    this.#reading ??= this.#transport.read(this.#makeRoom());
-    const length = await before(deadlineMs, this.#reading);
-    this.#reading = undefined;
-    this.#end += length ?? 0;
-    return length !== null;
+    if (this.#isWaiting) throw new Error("Cannot read while another read has not ended");
+    this.#isWaiting = true;
+    try {
+      this.#reading ??= this.#transport.read(this.#makeRoom());
+      const length = await before(deadlineMs, this.#reading);
+      this.#reading = undefined;
+      this.#end += length ?? 0;
+      return length !== null;
+    } finally {
+      this.#isWaiting = false;
+    }
   }
 
   /** The place for a read; while one goes on, what is unread stays where it is. */
@@ -204,7 +229,12 @@ export class TransportClient implements Client {
   async #writeAll(bytes: Uint8Array): Promise<void> {
     if (this.failure !== undefined) throw this.failure;
     try {
-      while (bytes.length > 0) bytes = bytes.subarray(await this.#transport.write(bytes));
+      while (bytes.length > 0) {
+        const writing = this.#transport.write(bytes);
+        bytes = bytes.subarray(
+          await (this.#left ? Promise.race([writing, this.#left.promise]) : writing),
+        );
+      }
     } catch (error) {
       this.#leave(error);
       throw error;
@@ -213,8 +243,14 @@ export class TransportClient implements Client {
 
   #leave(failure: unknown): void {
     this.failure ??= failure;
+    this.#left?.reject(this.failure);
     this.#closing?.abort(this.failure);
   }
+}
+
+/** When this time is over, on the clock of `performance.now()`. */
+function deadlineIn(timeoutMs = Infinity): number {
+  return performance.now() + timeoutMs;
 }
 
 function tooLong(maxLength: number): LineTooLongError {
@@ -226,7 +262,8 @@ async function before<T>(deadlineMs: number, promise: Promise<T>): Promise<T> {
   if (deadlineMs === Infinity) return await promise;
   let timer: ReturnType<typeof setTimeout>;
   const late = new Promise<never>((_, reject) => {
-    const fail = () => reject(new TimeoutError("The client has not sent a whole line in time"));
+    const fail = () =>
+      reject(new TimeoutError("The client has not sent in time what it was asked for"));
     timer = setTimeout(fail, Math.min(deadlineMs - performance.now(), MAX_DELAY_MS));
   });
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer));

@@ -27,7 +27,8 @@ export interface HttpResponse {
 const MAX_HEAD_BYTES = 8 * 1024;
 /** Each becomes a variable of a program. */
 const MAX_FIELDS = 100;
-const END_OF_HEAD = [13, 10, 13, 10];
+const LF = 10;
+const END_OF_HEAD = [13, LF, 13, LF];
 
 const REASONS: Readonly<Record<number, string>> = {
   101: "Switching Protocols",
@@ -43,8 +44,8 @@ const REASONS: Readonly<Record<number, string>> = {
 };
 
 /**
- * Reads up to the blank line; what came with it is read again. Resolves to `undefined` if the head
- * is too long.
+ * Reads up to the blank line, or to where it is clear that this is no request; what came after the
+ * blank line is read again. Resolves to `undefined` if the head is too long.
  *
  * @throws The connection ended before, or whatever a read throws.
  */
@@ -58,12 +59,24 @@ export async function readHead(connection: Connection): Promise<string | undefin
     bytes.set(taken, length);
     const end = endOfHead(bytes.subarray(0, length + taken.length), length);
     length += taken.length;
+    if (!mayBeHead(bytes.subarray(0, length))) return decode(bytes.subarray(0, length));
     if (end === undefined) continue;
     const rest = chunk.subarray(taken.length - (length - end));
     if (rest.length > 0) connection.unread(rest);
-    const head = bytes.subarray(0, end - END_OF_HEAD.length);
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(head);
+    return decode(bytes.subarray(0, end - END_OF_HEAD.length));
   }
+}
+
+/** Whether this is the start of a request: a client that speaks something else need not end it. */
+function mayBeHead(bytes: Uint8Array): boolean {
+  const end = bytes.indexOf(LF);
+  return end < 0
+    ? /^[A-Z]/.test(decode(bytes.subarray(0, 1)))
+    : /HTTP\/1\.[01]\r$/.test(decode(bytes.subarray(0, end)));
+}
+
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
 /** Where the head in `bytes` ends, if it does; before `from` there is no whole end. */

@@ -12,6 +12,7 @@ import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import type { Connection } from "../net/connection.ts";
 import { formatWebSocketAddress } from "../net/listen_address.ts";
 import type { Listener } from "../net/listener.ts";
+import type { WebSocketEndpoint } from "../web/upgrade.ts";
 
 /** What an acceptor needs of a server. */
 export interface Target {
@@ -19,8 +20,8 @@ export interface Target {
   readonly isFull: boolean;
   /** Resolves when it is not full. */
   capacity(): Promise<void>;
-  /** Takes a client, which speaks WebSocket if there is a path. Never throws. */
-  handle(client: Connection, webSocketPath?: string): void;
+  /** Takes a client, which has to ask for a WebSocket first if there is an endpoint. Never throws. */
+  handle(client: Connection, endpoint?: WebSocketEndpoint): void;
 }
 
 /** Accepts the clients of one listener. */
@@ -33,7 +34,7 @@ export class Acceptor {
   /** Resolves when the listener has been closed, and immediately before it accepts. */
   finished: Promise<void> = Promise.resolve();
   #target: Target | undefined;
-  #webSocketPath: string | undefined;
+  #endpoint: WebSocketEndpoint | undefined;
   #moved = Promise.withResolvers<void>();
   #isClosing = false;
 
@@ -46,19 +47,19 @@ export class Acceptor {
   /** Where it listens, as shown in the log. */
   get name(): string {
     const { name } = this.listener;
-    const path = this.#webSocketPath;
+    const { path } = this.#endpoint ?? {};
     return path === undefined ? name : formatWebSocketAddress(name, path);
   }
 
   /**
    * Accepts for a server from now on; further clients of the listener are no one else's.
    *
-   * @param webSocketPath The path at which they speak WebSocket, if they do.
+   * @param endpoint What they speak WebSocket with, if they do.
    */
-  acceptFor(target: Target, webSocketPath?: string): void {
+  acceptFor(target: Target, endpoint?: WebSocketEndpoint): void {
     const isAccepting = this.#target !== undefined;
     this.#target = target;
-    this.#webSocketPath = webSocketPath;
+    this.#endpoint = endpoint;
     this.#moved.resolve();
     this.#moved = Promise.withResolvers();
     if (!isAccepting) this.finished = this.#run();
@@ -81,7 +82,7 @@ export class Acceptor {
       if (client === undefined) return;
       // Another acceptor may have taken the last place while this one waited for a client.
       if (this.#isFull) await this.#room();
-      this.#target!.handle(client, this.#webSocketPath);
+      this.#target!.handle(client, this.#endpoint);
       if (this.#isFull) await this.#room();
       if (isTurnDue()) await nextTurn();
     }

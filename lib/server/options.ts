@@ -101,8 +101,8 @@ export interface ServerOptions {
    */
   wsProtocol?: readonly string[];
   /**
-   * The origins of the pages that may open a WebSocket, such as `https://example.com`, or `*`. An
-   * empty list admits those of the server's own host. Clients that are no browsers name none.
+   * The origins of the pages that may open a WebSocket besides those of the server's own host and
+   * port, such as `https://example.com`, or `*`. Clients other than browsers name none.
    *
    * @default {[]}
    */
@@ -386,6 +386,7 @@ export interface Option {
     | "N[/SECONDS]"
     | "SECONDS"
     | "SIGNAL"
+    | "TOKEN"
     | "TEXT"
     | "WORD"
     | "[HOST:]PORT";
@@ -487,13 +488,13 @@ export const WEB_SOCKETS = {
   wsMode: {
     name: "ws-mode",
     argument: "WORD",
-    defaultText: "bytes for the counter service, else lines",
+    defaultText: "lines; bytes for the counter",
     words: MESSAGE_MODES,
-    help: "what a message is: a line, text as it comes, or bytes",
+    help: "what a message is",
   },
   wsProtocol: {
     name: "ws-protocol",
-    argument: "PROTOCOL",
+    argument: "TOKEN",
     default: [],
     repeatable: true,
     help: "sub-protocol that a client may ask for",
@@ -504,7 +505,7 @@ export const WEB_SOCKETS = {
     default: [],
     repeatable: true,
     help:
-      "pages that may connect, such as https://example.com, or * for all; by default those of this host",
+      "pages that may connect besides those of this host and port, such as https://example.com, or * for all",
   },
   wsMaxMessageBytes: {
     name: "ws-max-message",
@@ -523,7 +524,7 @@ export const WEB_SOCKETS = {
   page: {
     name: "no-page",
     default: true,
-    help: "give a browser no page to connect with",
+    help: "do not serve the console page to browsers",
   },
 } as const satisfies Table;
 

@@ -23,6 +23,7 @@ import type { SpawnPace } from "../child/spawn_pace.ts";
 import type { Exit } from "../child/worker.ts";
 import type { Connection } from "../net/connection.ts";
 import { parseListenAddress } from "../net/listen_address.ts";
+import type { WebSocketEndpoint } from "../web/upgrade.ts";
 import type { Acceptor, Target } from "./acceptor.ts";
 import type { Prepared } from "./preparation.ts";
 import { type ConnectionStatus, nonZero, type ServerStatus } from "./server_status.ts";
@@ -111,15 +112,18 @@ export class Service implements Target {
   }
 
   /** Takes a client that an acceptor has accepted. */
-  handle(client: Connection, webSocketPath?: string): void {
-    const handling = this.#intake.handle(client, webSocketPath)
+  handle(client: Connection, endpoint?: WebSocketEndpoint): void {
+    const handling = this.#intake.handle(client, endpoint)
       .finally(() => this.#connections.delete(handling));
     this.#connections.add(handling);
   }
 
-  /** Where it listens: `ip:port`, `unix:path`, or one of these after `ws://`. */
+  /** Where it listens: `ip:port`, `unix:path`, or one of these after `ws://` or `wss://`. */
   get addresses(): string[] {
-    return this.#acceptors.map(({ name }) => name);
+    const hasTls = this.#prepared.tls !== undefined;
+    return this.#acceptors.map(({ name }) =>
+      hasTls ? name.replace(/^ws:(?!\/\/unix:)/, "wss:") : name
+    );
   }
 
   /** What it runs with. */
@@ -249,9 +253,10 @@ export class Service implements Target {
   /** Accepts by these, one for each of its addresses. */
   #acceptWith(acceptors: readonly Acceptor[]): void {
     this.#acceptors = acceptors;
+    const { settings: { listen }, upgrader } = this.#prepared;
     acceptors.forEach((acceptor, index) => {
-      const text = this.#prepared.settings.listen[index]!;
-      acceptor.acceptFor(this, parseListenAddress(text)!.webSocketPath);
+      const { webSocketPath: path } = parseListenAddress(listen[index]!)!;
+      acceptor.acceptFor(this, path === undefined ? undefined : { upgrader: upgrader!, path });
     });
   }
 
@@ -298,6 +303,6 @@ export class Service implements Target {
   }
 }
 
-function intakeOptionsOf({ settings, networks, tls, upgrader }: Prepared): IntakeOptions {
-  return { ...settings, ...networks, tls, upgrader };
+function intakeOptionsOf({ settings, networks, tls }: Prepared): IntakeOptions {
+  return { ...settings, ...networks, tls };
 }

@@ -66,6 +66,8 @@ export class Session {
   readonly #decided = Promise.withResolvers<void>();
   #worker: Worker;
   #reason: EndReason | undefined;
+  /** Which rule its client has broken, if it has. */
+  #protocolError: string | undefined;
   #inputEnded = false;
   /** Whether the child takes no more input, or has exited. */
   #inputClosed = false;
@@ -128,10 +130,17 @@ export class Session {
   /** How its child ended, where nobody stopped it and its client did not leave. */
   get childExit(): number | string | undefined {
     const { exit, wasStopped } = this.#worker;
-    if (exit === null || wasStopped || !this.#reason?.endsWith("-closed")) {
+    if (exit === null || wasStopped || this.#hasLeft || !this.#reason?.endsWith("-closed")) {
       return undefined;
     }
     return exit.signal ?? exit.code;
+  }
+
+  /** Whether it is known that its client takes nothing more. */
+  get #hasLeft(): boolean {
+    const { client } = this.#options;
+    return this.#reason === "client-reset" ||
+      this.#reason === "client-closed" && !client.hasHalfClose;
   }
 
   /** What its client is told of the end. */
@@ -178,10 +187,8 @@ export class Session {
 
     await this.#decided.promise;
     const worker = this.#worker;
-    if (this.#reason === "client-reset" || this.#reason === "killed") {
-      client.close();
-      worker.cancel();
-    }
+    if (this.#reason === "client-reset" || this.#reason === "killed") client.close();
+    if (this.#hasLeft || this.#reason === "killed") worker.cancel();
     await worker.stop(killTimeoutMs, this.#reason === "eof-timeout" ? 0 : killTimeoutMs);
     const told = output.then(() => client.end(this.#ending));
     await settlesWithin(Promise.all([input, told]), LINGER_MS);
@@ -201,6 +208,7 @@ export class Session {
       seconds: Number(seconds.toFixed(3)),
       exit: signal ?? code,
       reason: this.#reason,
+      error: this.#protocolError,
       ...(this.inbound.dropped > 0 && { dropped: this.inbound.dropped }),
     });
   }
@@ -277,8 +285,12 @@ export class Session {
   /** The client has gone; the error goes to the log at debug level. */
   #clientFailed(error: unknown): void {
     const { id, log } = this.#options;
-    if (this.#reason === undefined) log.debug("lost", { id, error: String(error) });
-    this.stop(error instanceof ProtocolError ? "protocol-error" : "client-reset");
+    if (!(error instanceof ProtocolError)) {
+      if (this.#reason === undefined) log.debug("lost", { id, error: String(error) });
+      return this.stop("client-reset");
+    }
+    this.#protocolError ??= error.message;
+    this.stop("protocol-error");
   }
 
   /** From now on the eof timeout applies: the input has ended, or the child has exited. */

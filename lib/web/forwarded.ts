@@ -23,8 +23,8 @@ export function forwardedFor(
 ): SocketAddress | undefined {
   const [standard, usual] = [fields.get("forwarded"), fields.get("x-forwarded-for")];
   const lists: string[][] = [];
-  if (standard !== undefined) lists.push(nodesIn(standard));
-  if (usual !== undefined) lists.push(listIn(usual));
+  if (standard) lists.push(nodesIn(standard));
+  if (usual) lists.push(listIn(usual).filter((node) => node !== ""));
   const [client, ...others] = lists.map((nodes) => lastOf(nodes, proxies));
   if (others.some((other) => other?.hostname !== client?.hostname)) {
     throw new RangeError("Forwarded and X-Forwarded-For name different clients");
@@ -35,8 +35,9 @@ export function forwardedFor(
 function lastOf(nodes: readonly string[], proxies: Networks): SocketAddress | undefined {
   let last: SocketAddress | undefined;
   for (const node of nodes.toReversed()) {
+    if (/^(?:unix:|(?:unknown|_[\w.-]+)?(?::[\w.-]+)?)$/i.test(node)) break; // only its proxy knows
     const address = parseNode(node);
-    if (address === undefined) break; // "unknown", or a name that only its proxy knows
+    if (address === undefined) throw new RangeError("a header names a client without an address");
     last = address;
     if (!proxies.has(address.hostname)) break;
   }
@@ -54,7 +55,10 @@ function nodesIn(header: string): string[] {
     const match = pair.exec(header);
     if (match === null) throw new RangeError("the header Forwarded is malformed");
     const [, name, quoted, plain, separator] = match;
-    if (name?.toLowerCase() === "for") nodes[nodes.length - 1] = quoted ?? plain!;
+    if (name?.toLowerCase() === "for") {
+      if (nodes.at(-1) !== "") throw new RangeError("the header Forwarded names a client twice");
+      nodes[nodes.length - 1] = quoted?.replaceAll(/\\(.)/g, "$1") ?? plain!;
+    }
     if (separator === "") return nodes;
     if (separator === ",") nodes.push("");
   }

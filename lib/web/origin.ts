@@ -10,10 +10,12 @@ import { isLoopback } from "../net/address.ts";
 
 /** What of a request decides. */
 export interface OriginRequest {
-  /** The header `Origin`, which browsers send; other clients are not pages. */
+  /** The header `Origin`, which browsers send; other clients have none. */
   readonly origin: string | undefined;
   /** The header `Host`. */
   readonly host: string;
+  /** Whether it came over TLS, as far as that is known. */
+  readonly isTls: boolean;
   /** Whether it came over the loopback, and through no trusted proxy. */
   readonly isLocal: boolean;
 }
@@ -21,23 +23,23 @@ export interface OriginRequest {
 /**
  * Why a request is refused, if it is.
  *
- * @param allowed The origins that may connect, `*` for all; none for those of the server's own host.
+ * @param allowed The origins that may connect besides those of the server's own host; `*` for all.
  */
 export function originProblem(
-  { origin, host, isLocal }: OriginRequest,
+  { origin, host, isTls, isLocal }: OriginRequest,
   allowed: readonly string[],
 ): string | undefined {
-  if (origin === undefined || allowed.includes("*")) return undefined;
-  if (allowed.length > 0) {
-    return allowed.includes(origin) ? undefined : `the origin ${origin} is not one of --origin`;
-  }
+  if (origin === undefined || allowed.includes(origin) || allowed.includes("*")) return undefined;
   const page = URL.parse(origin);
-  const server = page && URL.parse(`${page.protocol}//${host}`);
-  if (!page || page.host === "" || page.host !== server?.host) {
-    return `the origin ${origin} is not this host, ${host}; --origin would allow it`;
+  const server = page && URL.parse(`${isTls ? "https:" : page.protocol}//${host}`);
+  const portOf = ({ protocol, port }: URL) => port || { "http:": "80", "https:": "443" }[protocol];
+  const isOwn = page && server && page.hostname === server.hostname &&
+    portOf(page) === portOf(server);
+  if (!isOwn || page.host === "") {
+    return `a page of ${origin} is not one of this host and port, ${host}: --origin ${origin} would allow it`;
   }
   // A page elsewhere could give its own name the address of this machine (DNS rebinding).
   if (isLocal && !isLoopback(server.hostname)) {
-    return `the loopback is not ${server.hostname}; --origin would allow it`;
+    return `a page of ${server.hostname} may not use the loopback: --origin ${origin} would allow it`;
   }
 }

@@ -29,7 +29,7 @@ b { color: var(--you); }
 form { display: flex; gap: .5rem; }
 input, button { font: inherit; padding: .5rem .75rem; color: inherit; }
 input { flex: 1; min-width: 0; font: 16px/1.45 ui-monospace, monospace; }
-::placeholder, :disabled { color: var(--faint); opacity: 1; }
+::placeholder, :disabled, input:read-only { color: var(--faint); opacity: 1; }
 :focus-visible { outline: 2px solid var(--you); outline-offset: -1px; }
 b::before { content: "you: "; }
 label, b::before { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -41,7 +41,7 @@ const { framing } = document.documentElement.dataset;
 const MAX_LINES = 5000, MAX_SIZE = 1e6, MAX_WIDTH = 4096;
 const REASONS = {
   1000: "the program has ended", 1001: "the server is going away", 1006: "the connection was lost",
-  1008: "refused", 1009: "a message was too big", 1011: "the program has failed", 1013: "busy, try again later",
+  1008: "a limit of the server", 1009: "a message was too big", 1011: "the program has failed", 1013: "busy, try again later",
 };
 const UNFINISHED = /\x1b(?:\[[0-?]*[ -\/]*|[\]PX^_][^\0-\x1f]*\x1b?|[ -\/]*)$/;
 const CONTROLS = /\x1b(?:\[[0-?]*[ -\/]*[@-~]?|[\]PX^_][^\0-\x1f]*(?:\x07|\x1b\\)?|[ -\/]*[0-~]?)|[\0-\x07\v\f\x0e-\x1f\x7f-\x9f]/g;
@@ -119,7 +119,7 @@ function echo(text) {
 function show(text, isGood) {
   state.textContent = text;
   state.className = isGood ? "faint" : "bad";
-  input.disabled = send.disabled = socket.readyState !== WebSocket.OPEN;
+  input.readOnly = send.disabled = socket.readyState !== WebSocket.OPEN;
   send.hidden = socket.readyState === WebSocket.CLOSED;
   again.hidden = !send.hidden;
 }
@@ -140,7 +140,7 @@ function connect() {
     write(framing === "lines" ? text + "\n" : text);
   };
   socket.onclose = ({ code, reason }) => {
-    const wasOpen = !input.disabled;
+    const wasOpen = !input.readOnly;
     const why = wasOpen ? REASONS[code] ?? "unknown reason" : "no connection could be made";
     show("closed: " + why + " (" + code + ")" + (reason && ": " + reason), code === 1000);
     if (!wasOpen) again.focus(); // else it might get the input's Enter
@@ -170,9 +170,10 @@ function recall(step) {
 
 form.onsubmit = (event) => {
   event.preventDefault();
+  input.focus();
+  if (input.readOnly) return;
   submit(input.value);
   input.value = "";
-  input.focus();
 };
 input.onkeydown = (event) => {
   if (event.shiftKey || event.altKey || event.metaKey || event.isComposing) return;
@@ -188,7 +189,7 @@ input.onkeydown = (event) => {
 // Complete lines are sent, the rest stays in the input.
 input.onpaste = (event) => {
   const pasted = event.clipboardData.getData("text");
-  if (!/[\r\n]/.test(pasted)) return;
+  if (input.readOnly || !/[\r\n]/.test(pasted)) return;
   event.preventDefault();
   const { value, selectionStart, selectionEnd } = input;
   const texts = (value.slice(0, selectionStart) + pasted + value.slice(selectionEnd)).split(/\r\n?|\n/);
@@ -201,7 +202,8 @@ log.onscroll = () => {
 };
 new ResizeObserver(draw).observe(log);
 again.onclick = connect;
-document.title = path.textContent = location.pathname;
+path.textContent = location.pathname;
+document.title = location.host + location.pathname;
 connect();
 `;
 
@@ -221,7 +223,7 @@ export const PAGE = `<!doctype html>
 <noscript>This page needs JavaScript.</noscript>
 <div id="log" role="log" aria-live="polite" aria-label="Output" tabindex="0"></div>
 <form id="form"><label for="input">Line to send</label>
-<input id="input" placeholder="Line to send" autocomplete="off" autocapitalize="off" spellcheck="false" enterkeyhint="send" disabled>
+<input id="input" placeholder="Line to send" autocomplete="off" autocapitalize="off" spellcheck="false" enterkeyhint="send" readonly>
 <button id="send" disabled>Send</button><button id="again" type="button" hidden>Connect again</button></form>
 </main>
 <script>${SCRIPT}</script>

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { log } from "../base/log.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { isLoopback, type Networks } from "../net/address.ts";
 import type { RequestFacts } from "../net/client_facts.ts";
@@ -39,10 +40,15 @@ export interface UpgradeOptions {
   readonly pingMs: number;
 }
 
-/** Where a client has connected to. */
-export interface UpgradeContext {
-  /** The path at which, and below which, WebSockets are served. */
+/** Where WebSockets are served. */
+export interface WebSocketEndpoint {
+  readonly upgrader: Upgrader;
+  /** The path at which, and below which, they are. */
   readonly path: string;
+}
+
+/** Where a client has connected to. */
+export interface UpgradeContext extends Pick<WebSocketEndpoint, "path"> {
   /** The proxies that may say who their client is. */
   readonly proxies: Networks;
 }
@@ -114,13 +120,16 @@ export class Upgrader {
   async #upgrade(client: Connection, context: UpgradeContext): Promise<Connection> {
     const text = await readHead(client);
     const head = text === undefined ? undefined : parseHead(text);
+    if (text?.startsWith("\x16")) {
+      throw refused(400, "the client speaks TLS, and there is no --cert");
+    }
     if (head === undefined) throw refused(text === undefined ? 431 : 400);
     const request = requestOf(head, context.path);
+    const isProxy = context.proxies.has(client.address ?? "");
+    const source = isProxy ? sourceOf(head, context.proxies) : undefined;
+    this.#requireOrigin(head, client, source !== undefined);
     await this.#requireUpgrade(head);
-    const isProxied = context.proxies.has(client.address ?? "");
-    this.#requireOrigin(head, client, isProxied);
-    const source = isProxied ? sourceOf(head, context.proxies) : undefined;
-    const { mode, protocol } = this.#choose(head);
+    const { mode, protocol } = this.#choose(head, client);
     await client.write(encodeHead(101, {
       upgrade: "websocket",
       connection: "Upgrade",
@@ -128,7 +137,10 @@ export class Upgrader {
       ...(protocol !== undefined && { "sec-websocket-protocol": protocol }),
     }));
     const transport = new WebSocketTransport(client, { ...this.#options, mode });
-    return new Connection(transport, { ...client.facts, ...(source && { source }), request });
+    const { tls: _, extensions: __, ...facts } = client.facts;
+    // What is known of TLS is about the proxy, then.
+    const known = source ? { ...facts, source } : client.facts;
+    return new Connection(transport, { ...known, request });
   }
 
   /** Answers what does not ask for a WebSocket, or not as it should. */
@@ -137,35 +149,47 @@ export class Upgrader {
     if (method !== "GET" && !isHead) {
       throw refused(405, "only GET and HEAD", { allow: "GET, HEAD" });
     }
-    const hasToken = (name: string, token: string) =>
-      listIn(fields.get(name)?.toLowerCase()).includes(token);
-    if (!hasToken("upgrade", "websocket") || !hasToken("connection", "upgrade") || isHead) {
+    if (!asksForWebSocket({ fields }) || isHead) {
       if (this.#options.hasPage) throw new NoUpgrade(await this.#page(), { isPage: true, isHead });
       throw refused(426, "only WebSockets are served here", { upgrade: "websocket" });
     }
     if (fields.get("sec-websocket-version") !== VERSION) {
-      throw refused(426, `only version ${VERSION}`, { "sec-websocket-version": VERSION });
+      throw refused(426, `only version ${VERSION} of the protocol is spoken here`, {
+        "sec-websocket-version": VERSION,
+      });
     }
     if (!/^[A-Za-z\d+/]{22}==$/.test(fields.get("sec-websocket-key") ?? "")) {
       throw refused(400, "there is no valid Sec-WebSocket-Key");
     }
   }
 
+  /** Refuses pages of elsewhere, and a browser that could not connect from the page it asks for. */
   #requireOrigin({ fields }: HttpHead, client: Connection, isProxied: boolean): void {
+    const host = fields.get("host") ?? "";
+    const own = host ? `${client.facts.tls ? "https" : "http"}://${host}` : undefined;
     const problem = originProblem({
-      origin: fields.get("origin"),
-      host: fields.get("host") ?? "",
+      origin: asksForWebSocket({ fields }) ? fields.get("origin") : own,
+      host,
+      isTls: client.facts.tls !== undefined,
       isLocal: !isProxied && isLoopback(client.facts.destination?.hostname ?? ""),
     }, this.#options.origins);
     if (problem !== undefined) throw refused(403, problem);
   }
 
   /** The first sub-protocol that the client offers and that there is, and the mode it means. */
-  #choose({ fields }: HttpHead): { mode: MessageMode; protocol?: string } {
+  #choose(
+    { fields }: HttpHead,
+    { name: client }: Connection,
+  ): { mode: MessageMode; protocol?: string } {
     const { mode, protocols } = this.#options;
-    const offered = listIn(fields.get("sec-websocket-protocol"));
-    const protocol = offered.find((name) => protocols.includes(name) || MODE_PROTOCOLS.has(name));
-    if (protocol === undefined) return { mode };
+    const list = fields.get("sec-websocket-protocol");
+    const protocol = listIn(list)
+      .find((name) => protocols.includes(name) || MODE_PROTOCOLS.has(name));
+    if (protocol === undefined) {
+      // Browsers give up then, without a word.
+      if (list) log.warn("a client offers only unknown sub-protocols", { client, offered: list });
+      return { mode };
+    }
     if (protocols.includes(protocol)) return { mode, protocol };
     return { mode: MODE_PROTOCOLS.get(protocol)!, protocol };
   }
@@ -184,6 +208,12 @@ export class Upgrader {
   }
 }
 
+function asksForWebSocket({ fields }: Pick<HttpHead, "fields">): boolean {
+  const hasToken = (name: string, token: string) =>
+    listIn(fields.get(name)?.toLowerCase()).includes(token);
+  return hasToken("upgrade", "websocket") && hasToken("connection", "upgrade");
+}
+
 function refused(status: number, text?: string, headers?: Record<string, string>): NoUpgrade {
   return new NoUpgrade(textResponse(status, text, headers));
 }
@@ -193,7 +223,7 @@ function requestOf({ target, fields }: HttpHead, path: string): RequestFacts {
   const [, found, query = ""] = /^(\/[^?]*)(?:\?(.*))?$/.exec(target) ?? [];
   const scriptName = path.replace(/\/$/, "");
   if (found !== scriptName && !found?.startsWith(`${scriptName}/`)) {
-    throw refused(404, `there is only ${path}`);
+    throw refused(404, `nothing is served here: the path is ${path}`);
   }
   let pathInfo;
   try {
