@@ -68,7 +68,9 @@ export class TransportClient implements Client {
   #end = 0;
   /** A read that has not ended yet, to the place after `#end`. */
   #reading: Promise<number | null> | undefined;
-  /** Whether somebody waits for that. */
+  /** How many writes have not ended. */
+  #writes = 0;
+  /** Whether somebody waits for the read. */
   #isWaiting = false;
   /** Whether the rest of a line that was too long has to be skipped. */
   #isSkipping = false;
@@ -165,7 +167,9 @@ export class TransportClient implements Client {
         ),
       );
     }
-    const writing = this.written.then(() => this.#writeAll(bytes));
+    const writing = this.#writes++ === 0
+      ? this.#writeAll(bytes)
+      : this.written.then(() => this.#writeAll(bytes));
     this.written = writing.catch(() => {});
     return writing;
   }
@@ -203,7 +207,8 @@ export class TransportClient implements Client {
     this.#isWaiting = true;
     try {
       this.#reading ??= this.#transport.read(this.#makeRoom());
-      const length = await before(deadlineMs, this.#reading);
+      const length =
+        await (deadlineMs === Infinity ? this.#reading : before(deadlineMs, this.#reading));
       this.#reading = undefined;
       this.#end += length ?? 0;
       return length !== null;
@@ -227,8 +232,8 @@ export class TransportClient implements Client {
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
-    if (this.failure !== undefined) throw this.failure;
     try {
+      if (this.failure !== undefined) throw this.failure;
       while (bytes.length > 0) {
         const writing = this.#transport.write(bytes);
         bytes = bytes.subarray(
@@ -238,6 +243,8 @@ export class TransportClient implements Client {
     } catch (error) {
       this.#leave(error);
       throw error;
+    } finally {
+      this.#writes--;
     }
   }
 
@@ -250,7 +257,7 @@ export class TransportClient implements Client {
 
 /** When this time is over, on the clock of `performance.now()`. */
 function deadlineIn(timeoutMs = Infinity): number {
-  return performance.now() + timeoutMs;
+  return timeoutMs === Infinity ? Infinity : performance.now() + timeoutMs;
 }
 
 function tooLong(maxLength: number): LineTooLongError {
@@ -259,7 +266,6 @@ function tooLong(maxLength: number): LineTooLongError {
 
 /** Waits for `promise` until `deadlineMs`, on the clock of `performance.now()`. */
 async function before<T>(deadlineMs: number, promise: Promise<T>): Promise<T> {
-  if (deadlineMs === Infinity) return await promise;
   let timer: ReturnType<typeof setTimeout>;
   const late = new Promise<never>((_, reject) => {
     const fail = () =>
