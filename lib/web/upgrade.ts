@@ -170,7 +170,7 @@ export class Upgrader {
     const problem = originProblem({
       origin: asksForWebSocket({ fields }) ? fields.get("origin") : own,
       host,
-      isTls: client.facts.tls !== undefined,
+      isTls: !isProxied && client.facts.tls !== undefined,
       isLocal: !isProxied && isLoopback(client.facts.destination?.hostname ?? ""),
     }, this.#options.origins);
     if (problem !== undefined) throw refused(403, problem);
