@@ -35,7 +35,7 @@ testConsole(
     await page.reload();
     await untilState(page, "connected");
     assertEquals([...new Set(sockets)], [url.replace("http", "ws")]);
-    assertEquals(await page.title(), "/a/shell");
+    assertEquals(await page.title(), `${new URL(url).host}/a/shell`);
     await page.getByRole("heading", { name: "/a/shell", exact: true }).waitFor();
     await untilLines(page, "hello");
     await enter(page, "to be");
@@ -87,7 +87,7 @@ const CLOSES = {
   1000: "the program has ended",
   1001: "the server is going away",
   1003: "unknown reason",
-  1008: "refused",
+  1008: "a limit of the server",
   1009: "a message was too big",
   1011: "the program has failed",
   1013: "busy, try again later",
@@ -106,11 +106,12 @@ testConsole(
         await untilState(page, `closed: ${words} (${code})${reason && `: ${reason}`}`);
         const kind = await page.getByRole("status").getAttribute("class");
         assertEquals(kind, code === "1000" ? "faint" : "bad");
-        assert(await input(page).isDisabled());
+        assert(!await input(page).isEditable());
+        assert(await hasFocus(page, "input"));
         expected.push(`you: ${code} ${reason}`, "---");
         await again.click();
         await untilState(page, "connected");
-        assert(await input(page).isEnabled());
+        assert(await input(page).isEditable());
       }
     }
     await untilLines(page, ...expected);

@@ -69,7 +69,7 @@ testIn("a page of another host may open a WebSocket if its origin is allowed", a
   const { error } = await strict.record({ message: "refused" });
   assertEquals(
     error,
-    `the origin ${origin} is not this host, 127.0.0.1:${strict.port}; --origin would allow it`,
+    `a page of ${origin} is not one of this host and port, 127.0.0.1:${strict.port}: --origin ${origin} would allow it`,
   );
   await using open = await serveWeb("--origin", origin, "--", "cat");
   assertEquals(await talk(open.port), "spawnd.bytes hi\n");

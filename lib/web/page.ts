@@ -205,7 +205,7 @@ again.onclick = connect;
 path.textContent = location.pathname;
 document.title = location.host + location.pathname;
 connect();
-`;
+`.replaceAll(/ *\/\/ .*$/gm, ""); // without its comments
 
 /** The document, for the framing "lines". */
 export const PAGE = `<!doctype html>
