@@ -1,9 +1,9 @@
-/* Fork fails, and nobody closes the client's socket. */
+/* Fork fails, and the parent does not close the client's socket. */
 
 #include "trap.h"
 
 static void serve(int listener) {
-  /* No more processes for this user, who cannot be root: root has no such limit. */
+  /* This user may start no more processes. Root is exempt from the limit. */
   if (getuid() == 0 && setuid(65534) < 0) _exit(1);
   setrlimit(RLIMIT_NPROC, &(struct rlimit){0, 0});
   for (;;) {

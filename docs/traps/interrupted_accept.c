@@ -27,5 +27,5 @@ int main(void) {
   UNTIL(children(ANY) == 0);
   bool holds = is_answered(connect_client());
   return report(holds, "the first child has exited, and the server %s",
-                holds ? "goes on" : "with it");
+                holds ? "goes on" : "too");
 }

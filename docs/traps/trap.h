@@ -13,6 +13,7 @@
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -157,15 +158,22 @@ static inline long now_ms(void) {
 #define UNTIL(condition) \
   for (long end = now_ms() + PATIENCE_MS; now_ms() < end && !(condition);) usleep(10000)
 
-/* How many children the server has whose state (ps(1)) begins with one of `states`. */
+/* How many children the server has whose state is one of `states` (proc(5)). */
 static inline int children(const char *states) {
-  char command[80], state[16];
-  snprintf(command, sizeof command, "ps --ppid %d -o stat=", server);
-  FILE *list = popen(command, "r");
-  if (list == NULL) fail("ps");
+  DIR *processes = opendir("/proc");
+  if (processes == NULL) fail("/proc");
   int count = 0;
-  while (fgets(state, sizeof state, list)) count += strchr(states, state[0]) != NULL;
-  pclose(list);
+  for (struct dirent *process; (process = readdir(processes));) {
+    char path[300], state;
+    pid_t parent;
+    snprintf(path, sizeof path, "/proc/%s/stat", process->d_name);
+    FILE *stat = fopen(path, "r");
+    if (stat == NULL) continue; /* not a process, or it has been reaped */
+    bool is_read = fscanf(stat, "%*d (%*[^)]) %c %d", &state, &parent) == 2;
+    if (is_read && parent == server && strchr(states, state)) count++;
+    fclose(stat);
+  }
+  closedir(processes);
   return count;
 }
 

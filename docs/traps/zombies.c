@@ -1,4 +1,4 @@
-/* Nobody collects the exit status of the children, so each stays as a zombie. */
+/* The parent never collects the exit status of its children, so each stays as a zombie. */
 
 #include "trap.h"
 
