@@ -14,6 +14,22 @@ const COLUMN = 30;
 const LINES = new RegExp(`[^ ].{0,${80 - COLUMN - 1}}(?= |$)`, "g");
 const NO_BREAK = "\u00a0";
 
+/** What each signal does. */
+export const SIGNALS: Readonly<Record<string, string>> = {
+  "SIGTERM, SIGINT": "stop accepting, drain, exit; a second one kills at once",
+  "SIGHUP": "read configuration and TLS files again; new warm children",
+  "SIGUSR2, SIGUSR1": "log one line of numbers (on SIGUSR1 Deno opens its debugger)",
+};
+
+/** What each exit status means. */
+export const EXIT_STATUS: Readonly<Record<string, string>> = {
+  "0": "every connection ended by itself, or --check found nothing wrong",
+  "1": "some were cut, or the server could not start",
+  "2": "the command line or the configuration is wrong",
+  "any other": "with --once, that of the handler",
+  "128 + number": "of the second signal that ended it",
+};
+
 /** The text of `--help`. */
 export function usage(): string {
   const themes = Object.entries({ ...THEMES, "The command itself": COMMAND_OPTIONS })
@@ -31,16 +47,10 @@ Handler:
 ${themes.join("\n\n")}
 
 Signals:
-  SIGTERM, SIGINT   stop accepting, drain, exit; a second one kills at once
-  SIGHUP            read configuration and TLS files again; new warm children
-  SIGUSR2, SIGUSR1  log one line of numbers (on SIGUSR1 Deno opens its debugger)
+${rowsOf(SIGNALS)}
 
 Exit status:
-  0             every connection ended by itself, or --check found nothing wrong
-  1             some were cut, or the server could not start
-  2             the command line or the configuration is wrong
-  any other     with --once, that of the handler
-  128 + number  of the second signal that ended it
+${rowsOf(EXIT_STATUS)}
 
 Examples (each after deno run --allow-net --allow-run):
   main.ts                                     the counter service on port 9527
@@ -48,6 +58,12 @@ Examples (each after deno run --allow-net --allow-run):
   main.ts --host 127.0.0.1 --warm 4 -- bc -l
   main.ts --config services.jsonc --check     also needs --allow-read
 `;
+}
+
+/** A list of terms, with their texts in a column beside them. */
+function rowsOf(texts: Readonly<Record<string, string>>): string {
+  const width = Math.max(...Object.keys(texts).map((term) => term.length));
+  return Object.entries(texts).map(([term, text]) => `  ${term.padEnd(width)}  ${text}`).join("\n");
 }
 
 /** An option with its help beside it, or below it where it is too long. */
