@@ -50,7 +50,7 @@ const BEYOND = [
   /is given twice$/,
 ];
 
-Deno.test("docs/schema.json is what deno task schema writes", async () => {
+Deno.test("docs/schema.json is what deno task docs writes", async () => {
   const written = await Deno.readTextFile(new URL("docs/schema.json", ROOT));
   assertEquals(written, `${JSON.stringify(configurationSchema(), null, 2)}\n`);
 });

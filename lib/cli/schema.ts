@@ -1,6 +1,6 @@
 /**
  * The JSON schema of the configuration file, for editors: from the same tables as the checker. Run
- * as a program, it prints the schema; `deno task schema` writes it to docs/schema.json.
+ * as a program, it prints the schema; `deno task docs` writes it to docs/schema.json.
  *
  * It is of draft 7, the newest that editors take throughout. It cannot express all that the checker
  * knows: networks, addresses and origins it knows by their characters only, and nothing that depends on the
