@@ -29,8 +29,10 @@ const TYPED: Readonly<Record<string, readonly string[]>> = {
   "spawnd --cert note": ["--cert", "notes.txt"],
   "spawnd --cert=note": ["--cert=notes.txt"],
   "spawnd --key 'a f": ["--key", "a file.pem"],
+  "spawnd --cert x:": ["--cert", "x:y.pem"],
   "spawnd --cert x:y": ["--cert", "x:y.pem"],
   "spawnd --cwd no": ["--cwd", "no-space"], // no file
+  "spawnd --cwd=": ["--cwd=no-space"],
   "spawnd --port no": ["--port", "no"],
   "spawnd --user dae": ["--user", "daemon"],
   "spawnd --listen :9527 ha": ["--listen", ":9527", "handler.ts"],
@@ -101,7 +103,8 @@ for line in "\${@[3,-1]}"; do
   print -r -- "$shown"
   print -r -- "~~"
 done
-zpty -d shell
+zpty -w shell exit
+while zpty -r shell; do :; done >/dev/null # it may write a history until it has exited
 `;
 
 /**
@@ -199,6 +202,7 @@ testWith("fish", "fish", "what is typed in fish is completed", async () => {
     const expected = TYPED[line]!.at(-1)!;
     const isCompleted = expected !== word.replaceAll("'", "");
     const completed = candidates.map((candidate) => candidate.replaceAll(/'|\/$/g, ""));
+    if (line.endsWith(":")) continue; // fish offers any file after a colon, too
     if (isCompleted) assertEquals(completed, [expected], line);
     else assert(completed.length !== 1, line);
   }

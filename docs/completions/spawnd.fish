@@ -38,6 +38,10 @@ function __spawnd_modules
         string match -r '^[^\t]*(?:/|\.(?:ts|js|mts|mjs|tsx|jsx))(?:\t.*)?$'
 end
 
+function __spawnd_folders
+    __fish_complete_directories (string replace -r '^--[^=]*=' '' -- (commandline -ct))
+end
+
 function __spawnd_command
     set -l words (__spawnd_place)
     complete -C (string join ' ' -- (string escape -- $words[2..]) (commandline -ct))
@@ -88,7 +92,7 @@ complete -c spawnd -n '__spawnd_is_before_handler' -l warm -x -d 'children start
 complete -c spawnd -n '__spawnd_is_before_handler' -l send-proxy -x -d 'PROXY header that a child reads first: 1 is text, 2 is binary, 0 sends none'
 complete -c spawnd -n '__spawnd_is_before_handler' -l env -x -d 'set this variable in the children\'s environment'
 complete -c spawnd -n '__spawnd_is_before_handler' -l clear-env -d 'children inherit only PATH, HOME, LANG, LC_* and TZ'
-complete -c spawnd -n '__spawnd_is_before_handler' -l cwd -x -a '(__fish_complete_directories (commandline -ct))' -d 'working directory of the children'
+complete -c spawnd -n '__spawnd_is_before_handler' -l cwd -x -a '(__spawnd_folders)' -d 'working directory of the children'
 complete -c spawnd -n '__spawnd_is_before_handler' -l user -x -a '(__fish_complete_users)' -d 'user that children run as, without supplementary groups'
 complete -c spawnd -n '__spawnd_is_before_handler' -l uid -x -d 'user id that children run as'
 complete -c spawnd -n '__spawnd_is_before_handler' -l gid -x -d 'group id that children run as'

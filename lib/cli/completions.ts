@@ -173,7 +173,7 @@ ${specs.join(" \\\n")} \\
 export function fish(): string {
   const actions: Record<string, string> = {
     files: "-r -F",
-    folders: "-x -a '(__fish_complete_directories (commandline -ct))'",
+    folders: "-x -a '(__spawnd_folders)'",
     users: "-x -a '(__fish_complete_users)'",
     nothing: "-x",
   };
@@ -221,6 +221,10 @@ end
 function __spawnd_modules
     __fish_complete_path (commandline -ct) |
         string match -r '^[^\\t]*(?:/|\\.(?:${ENDINGS.join("|")}))(?:\\t.*)?$'
+end
+
+function __spawnd_folders
+    __fish_complete_directories (string replace -r '^--[^=]*=' '' -- (commandline -ct))
 end
 
 function __spawnd_command
