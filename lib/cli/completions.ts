@@ -245,7 +245,6 @@ function quoted(text: string): string {
   return text && `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** The completions by shell. */
-const COMPLETIONS: Readonly<Record<string, () => string>> = { bash, zsh, fish };
-
-if (import.meta.main) console.log(COMPLETIONS[Deno.args[0]!]!().trimEnd());
+if (import.meta.main) {
+  console.log({ bash, zsh, fish }[Deno.args[0] as "bash" | "zsh" | "fish"]().trimEnd());
+}
