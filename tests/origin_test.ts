@@ -35,7 +35,6 @@ Deno.test("by default a page of the server's own host and port may connect, and 
       ["http://192.0.2.1:8080", "192.0.2.1:8080"],
       ["http://[2001:db8::1]:8080", "[2001:DB8:0::1]:8080"],
       ["https://xn--bcher-kva.example", "bücher.example"],
-      ["chrome-extension://abcdef", "abcdef"],
     ] as const
   ) {
     assertEquals(mayConnect(origin, host), true, `${origin} ${host}`);
@@ -62,6 +61,8 @@ Deno.test("by default a page of the server's own host and port may connect, and 
       ["http://example.com", "example.com, evil.example"],
       ["http://example.com", "evil.example/example.com"],
       ["data:text/html,x", ""],
+      ["chrome-extension://abcdef", "abcdef"],
+      ["app://localhost", "localhost"],
     ] as const
   ) {
     assertEquals(mayConnect(origin, host), false, `${origin} ${host}`);
@@ -73,7 +74,7 @@ Deno.test("over TLS, a page that came without it is another origin", () => {
     const [origin, isOwn] of [["https://a.example", true], ["http://a.example", false]] as const
   ) {
     assertEquals(mayConnect(origin, "a.example", { isTls: true }), isOwn);
-    assertEquals(mayConnect(`${origin}:8443`, "a.example:8443", { isTls: true }), true);
+    assertEquals(mayConnect(`${origin}:8443`, "a.example:8443", { isTls: true }), isOwn);
   }
 });
 

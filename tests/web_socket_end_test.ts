@@ -246,3 +246,28 @@ Deno.test("while the server drains, a client ends as ever", async () => {
   await client.leave(1000);
   assertEquals((await stopped).code, 0);
 });
+
+for (
+  const [what, last, due] of [
+    ["closes", closeFrame(1000), "client-closed"],
+    ["breaks the protocol", frame(3), "protocol-error"],
+  ] as const
+) {
+  Deno.test(`a client that ${what} behind more than its child takes ends all the same`, async () => {
+    await using spawnd = await serveWebScript(
+      "echo x; exec sleep 60",
+      ...["--ws-mode", "bytes", "--kill-timeout", "0.3", "--max-connections", "1"],
+    );
+    const client = await WebClient.connect(spawnd);
+    await client.send(frame("binary", new Uint8Array(68_000)), last); // the pipe takes 65,536
+    for (let next = await client.receive(); next !== null; next = await client.receive()) {
+      if (next.kind === "close") break;
+    }
+    client[Symbol.dispose]();
+    assertEquals(await endOf(spawnd), [due, "SIGTERM"]);
+    using next = await WebClient.connect(spawnd); // the slot is free
+    assert(await next.message());
+    await next.leave(1000);
+    await endOf(spawnd, 2);
+  });
+}

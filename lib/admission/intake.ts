@@ -83,7 +83,7 @@ export interface Refused {
 const NO_TEXT = new Uint8Array(0);
 /**
  * How many refused connections may linger at once; further ones are closed immediately, or take the
- * place of the oldest if they get an answer in HTTP.
+ * place of the oldest if they speak HTTP or WebSocket, where there is always an answer.
  */
 const MAX_LINGERING = 100;
 
@@ -312,7 +312,7 @@ export class Intake {
     const isSilent = !response && (reason === "left" || reason === "handshake" || !canReceiveText);
     if (isSilent && !hasAlert || !this.#mayLinger) return client.close();
     if (this.#lingering.size >= MAX_LINGERING) {
-      if (!response) return client.close();
+      if (!response && !webSocket && client.hasHalfClose) return client.close();
       const [oldest] = this.#lingering; // it has been sent its own
       oldest!.close();
       this.#lingering.delete(oldest!);

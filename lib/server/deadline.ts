@@ -6,6 +6,7 @@
  */
 
 import type { Flow } from "../base/relay.ts";
+import { readingTimeMs } from "../net/connection.ts";
 
 /** The time limits of a session, in milliseconds. */
 export interface SessionTimeouts {
@@ -36,15 +37,6 @@ export interface Deadline {
   readonly reason: "session-timeout" | "idle-timeout" | "eof-timeout";
 }
 
-/**
- * A client that reads at this rate or faster is never idle. The kernel reports progress only when a
- * third of its send buffer is free (Linux: 1.4 of tcp_wmem's 4 MB, tcp(7)): gaps of 58 s were seen
- * at 20 kB/s. So while output waits for the client, the idle timeout is extended by what this rate
- * takes for the bytes that the buffer may hold.
- */
-const MIN_READ_BYTES_PER_MS = 4;
-const MAX_SEND_BUFFER_BYTES = 2 * 1024 * 1024;
-
 /** When a byte was last read or written, on either side. */
 export function lastActivityMs({ startedAtMs, inbound, outbound }: SessionProgress): number {
   return Math.max(
@@ -69,9 +61,7 @@ export function deadlineOf(
     if (limitMs > 0 && atMs < (first?.atMs ?? Infinity)) first = { atMs, reason };
   };
   consider("session-timeout", sessionTimeoutMs, startedAtMs);
-  const extensionMs = outbound.writing
-    ? Math.min(outbound.bytes, MAX_SEND_BUFFER_BYTES) / MIN_READ_BYTES_PER_MS
-    : 0;
+  const extensionMs = outbound.writing ? readingTimeMs(outbound.bytes) : 0;
   consider("idle-timeout", idleTimeoutMs, lastActivityMs(progress) + extensionMs);
   if (silentSinceMs !== undefined) {
     // While output waits for a slow client, the child is not silent.

@@ -68,6 +68,8 @@ export class Session {
   #reason: EndReason | undefined;
   /** Which rule its client has broken, if it has. */
   #protocolError: string | undefined;
+  /** Whether its child has had time to end by itself. */
+  #hasHadGrace = false;
   #inputEnded = false;
   /** Whether the child takes no more input, or has exited. */
   #inputClosed = false;
@@ -176,6 +178,7 @@ export class Session {
 
     const input = this.#relayInput(child);
     const output = this.#relayOutput(child);
+    if (!client.hasHalfClose) client.ended.then((error) => this.#clientEnded(error, input));
     log.info("open", {
       id,
       client: client.name,
@@ -189,7 +192,10 @@ export class Session {
     const worker = this.#worker;
     if (this.#reason === "client-reset" || this.#reason === "killed") client.close();
     if (this.#hasLeft || this.#reason === "killed") worker.cancel();
-    await worker.stop(killTimeoutMs, this.#reason === "eof-timeout" ? 0 : killTimeoutMs);
+    await worker.stop(
+      killTimeoutMs,
+      this.#hasHadGrace || this.#reason === "eof-timeout" ? 0 : killTimeoutMs,
+    );
     const told = output.then(() => client.end(this.#ending));
     await settlesWithin(Promise.all([input, told]), LINGER_MS);
     clearTimeout(this.#timer);
@@ -261,7 +267,6 @@ export class Session {
     }
     if (end === "source-failed") return this.#clientFailed(flow.error);
     this.#inputEnded = true;
-    if (!client.hasHalfClose) this.stop("client-closed");
     this.#limitSilence();
     this.#checkEnd();
   }
@@ -282,15 +287,23 @@ export class Session {
     if (this.#inputEnded || this.#inputClosed) this.stop(this.#outputEnd);
   }
 
+  /**
+   * The client has ended both directions, so it takes no more. What has come of it is still for its
+   * child, which may be slow to take it.
+   */
+  async #clientEnded(error: ProtocolError | undefined, input: Promise<void>): Promise<void> {
+    this.#protocolError = error?.message;
+    this.#reason ??= error ? "protocol-error" : "client-closed";
+    this.#worker.cancel();
+    this.#hasHadGrace = !await settlesWithin(input, this.#options.timeouts.killTimeoutMs);
+    this.stop(this.#reason);
+  }
+
   /** The client has gone; the error goes to the log at debug level. */
   #clientFailed(error: unknown): void {
     const { id, log } = this.#options;
-    if (!(error instanceof ProtocolError)) {
-      if (this.#reason === undefined) log.debug("lost", { id, error: String(error) });
-      return this.stop("client-reset");
-    }
-    this.#protocolError ??= error.message;
-    this.stop("protocol-error");
+    if (this.#reason === undefined) log.debug("lost", { id, error: String(error) });
+    this.stop(error instanceof ProtocolError ? "protocol-error" : "client-reset");
   }
 
   /** From now on the eof timeout applies: the input has ended, or the child has exited. */

@@ -40,7 +40,10 @@ export class MessageEncoder {
 
   #encodeText(text: string, isEnd: boolean): Uint8Array<ArrayBuffer> {
     const bytes = encoder.encode(text);
-    if (this.#mode === "lines") return this.#encodeLines(concat([this.#rest, bytes]), isEnd);
+    if (this.#mode === "lines") {
+      const all = this.#rest.length === 0 ? bytes : concat([this.#rest, bytes]);
+      return this.#encodeLines(all, isEnd);
+    }
     return text === "" ? bytes : encodeFrame(OPCODE.text, bytes);
   }
 

@@ -31,11 +31,9 @@ export function originProblem(
 ): string | undefined {
   if (origin === undefined || allowed.includes(origin) || allowed.includes("*")) return undefined;
   const page = URL.parse(origin);
-  const server = page && URL.parse(`${isTls ? "https:" : page.protocol}//${host}`);
-  const portOf = ({ protocol, port }: URL) => port || { "http:": "80", "https:": "443" }[protocol];
-  const isOwn = page && server && page.hostname === server.hostname &&
-    portOf(page) === portOf(server);
-  if (!isOwn || page.host === "") {
+  const server = page && URL.parse(`${page.protocol}//${host}`);
+  const schemes = isTls ? ["https:"] : ["http:", "https:"]; // a proxy may have spoken TLS
+  if (!server || page.host !== server.host || !schemes.includes(page.protocol)) {
     return `a page of ${origin} is not one of this host and port, ${host}: --origin ${origin} would allow it`;
   }
   // A page elsewhere could give its own name the address of this machine (DNS rebinding).

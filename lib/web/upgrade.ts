@@ -76,6 +76,9 @@ const MODE_PROTOCOLS: ReadonlyMap<string, MessageMode> = new Map([
   ["binary", "bytes"],
 ]);
 
+/** What proxies add to a request. */
+const PROXY_FIELDS = ["forwarded", "x-forwarded-for"];
+
 /** What a key is joined with (RFC 6455, section 1.3). */
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const VERSION = "13";
@@ -127,7 +130,9 @@ export class Upgrader {
     const request = requestOf(head, context.path);
     const isProxy = context.proxies.has(client.address ?? "");
     const source = isProxy ? sourceOf(head, context.proxies) : undefined;
-    this.#requireOrigin(head, client, source !== undefined);
+    // A proxy may hide its client, but says something; a browser on this machine cannot.
+    const isProxied = isProxy && PROXY_FIELDS.some((name) => head.fields.has(name));
+    this.#requireOrigin(head, client, isProxied);
     await this.#requireUpgrade(head);
     const { mode, protocol } = this.#choose(head, client);
     await client.write(encodeHead(101, {
@@ -139,7 +144,7 @@ export class Upgrader {
     const transport = new WebSocketTransport(client, { ...this.#options, mode });
     const { tls: _, extensions: __, ...facts } = client.facts;
     // What is known of TLS is about the proxy, then.
-    const known = source ? { ...facts, source } : client.facts;
+    const known = isProxied ? { ...facts, ...(source && { source }) } : client.facts;
     return new Connection(transport, { ...known, request });
   }
 

@@ -11,7 +11,7 @@
 
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import { discard, MIN_BUFFER_BYTES, nextBuffer } from "../base/relay.ts";
-import type { Connection, Ending, Transport } from "../net/connection.ts";
+import { type Connection, type Ending, readingTimeMs, type Transport } from "../net/connection.ts";
 import type { MessageMode } from "../net/message_mode.ts";
 import {
   CLOSE_CODE,
@@ -53,7 +53,7 @@ const CODES: Readonly<Record<string, number>> = {
 
 /** One client's WebSocket, after the opening handshake. */
 export class WebSocketTransport implements Transport {
-  readonly hasHalfClose = false;
+  readonly ended: Promise<WebSocketError | undefined>;
   readonly #client: Connection;
   readonly #isLines: boolean;
   readonly #decoder: FrameDecoder;
@@ -70,6 +70,10 @@ export class WebSocketTransport implements Transport {
   /** Whether the client is being read, and whether a ping was sent since it was heard of. */
   #isReading = false;
   #isAnswerDue = false;
+  /** Until when it may be on its way, as `performance.now()`; and what was sent before it, since then. */
+  #isUnderWayUntilMs = 0;
+  #sentBytes = 0;
+  readonly #end = Promise.withResolvers<WebSocketError | undefined>();
   /** The last write, which comes after all others, and how many are under way. */
   #sending: Promise<void> = Promise.resolve();
   #writes = 0;
@@ -79,6 +83,7 @@ export class WebSocketTransport implements Transport {
     this.#isLines = mode === "lines";
     this.#decoder = new FrameDecoder(maxMessageBytes);
     this.#encoder = new MessageEncoder(mode);
+    this.ended = this.#end.promise;
     if (pingMs > 0) this.#pinging = setInterval(() => this.#ping(), pingMs);
   }
 
@@ -127,6 +132,7 @@ export class WebSocketTransport implements Transport {
       throw this.#error ?? error;
     });
     this.#isReading = this.#isAnswerDue = false;
+    this.#sentBytes = 0;
     if (bytes === null) throw new Error("the connection ended without a close frame");
     // A message is shorter than its frames, of which all but the header of the first are here.
     const plain = new Uint8Array(bytes.length + 1);
@@ -154,6 +160,7 @@ export class WebSocketTransport implements Transport {
     }
     this.#plain = plain.subarray(0, length);
     this.#buffer = nextBuffer(bytes);
+    if (isLast) this.#end.resolve(this.#error as WebSocketError | undefined);
     if (replies.length === 0) return;
     const isAwaited = !isLast || this.#hasClosed; // else end() waits: the client may take nothing
     const sent = isLast ? this.#finish(concat(replies)) : this.#send(concat(replies));
@@ -162,12 +169,15 @@ export class WebSocketTransport implements Transport {
 
   /** Asks whether the client is there; a connection that is not read cannot tell. */
   #ping(): void {
+    const now = performance.now();
     if (this.#isAnswerDue) {
+      if (now < this.#isUnderWayUntilMs) return;
       this.#error = new Error("no answer to a ping");
       this.#client.close();
     }
     if (this.#writes > 0) return;
     this.#isAnswerDue = this.#isReading;
+    this.#isUnderWayUntilMs = now + readingTimeMs(this.#sentBytes);
     const sent = this.#send(encodeFrame(OPCODE.ping, EMPTY));
     sent.catch(() => clearInterval(this.#pinging)); // a relay will fail too, if there is one yet
   }
@@ -193,6 +203,7 @@ export class WebSocketTransport implements Transport {
   #send(frames: Uint8Array<ArrayBuffer>): Promise<void> {
     if (this.#hasClosed) return this.#sending;
     this.#writes++;
+    this.#sentBytes += frames.length;
     return this.#sending = this.#sending
       .then(() => this.#client.write(frames))
       .finally(() => this.#writes--);
