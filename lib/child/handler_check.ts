@@ -8,7 +8,7 @@
 import { log } from "../base/log.ts";
 import { addressOf, DENO_ENV, type Handler, HandlerError } from "./handler.ts";
 import type { Surroundings } from "./launch.ts";
-import { SERVE, usesServe } from "./module_graph.ts";
+import { isFolder, SERVE, usesServe } from "./module_graph.ts";
 
 /** A check that takes longer than this says what it does, in milliseconds. */
 const NOTICE_MS = 2_000;
@@ -41,12 +41,14 @@ export async function checkHandler(
     log.info("still fetching and compiling the handler", { handler: handler.name });
   }, NOTICE_MS);
   try {
-    for (const check of handler.checks ?? (isElsewhere ? [["true"] as const] : [])) {
-      const output = await run(context, check, "null");
+    const { module, types } = handler.inspections ?? {};
+    for (const [command, ...args] of handler.checks ?? (isElsewhere ? [["true"] as const] : [])) {
+      // As a path, `*` and `?` in it would be a pattern to Deno, which nothing has to match.
+      const words = args.map((arg) => arg === module ? addressIn(surroundings, arg) : arg);
+      const output = await run(context, [command, ...words], "null");
       if (output?.success === false) throw new HandlerError(handler, reasonOf(output));
     }
-    const { module = "", types } = handler.inspections ?? {};
-    const output = types && await inspect(context, module, types);
+    const output = types && await inspect(context, module!, types);
     if (output?.success === false) throw new HandlerError(handler, reasonOf(output));
   } finally {
     clearTimeout(notice);
@@ -54,7 +56,9 @@ export async function checkHandler(
   }
   // Both may fetch the same packages at once; what failed has them in the cache by now.
   const json = await graph ?? await readGraph(context);
-  return json !== undefined && usesServe(json);
+  if (json === undefined) return false;
+  if (isFolder(json)) throw new HandlerError(handler, "it is a folder");
+  return usesServe(json);
 }
 
 /** The graph of a module; `undefined` for another handler, and if it cannot be had. */
@@ -76,10 +80,15 @@ function inspect(
   args: readonly string[],
 ): Promise<Deno.CommandOutput | undefined> {
   const { surroundings } = context;
-  const address = addressOf(module, surroundings.cwd?.toString());
+  const address = addressIn(surroundings, module);
   const cwd = address.startsWith("file:") ? new URL(".", address) : surroundings.cwd;
   const place = { ...surroundings, ...(cwd !== undefined && { cwd }) };
   return run({ ...context, surroundings: place }, [Deno.execPath(), ...args, address], "piped");
+}
+
+/** The address of a module for its children. */
+function addressIn({ cwd }: Surroundings, module: string): string {
+  return addressOf(module, cwd?.toString());
 }
 
 /** Runs one check; resolves to `undefined` if Deno does not allow it. */

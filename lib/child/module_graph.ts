@@ -11,8 +11,17 @@ interface Graph {
   readonly redirects?: Readonly<Record<string, string>>;
   readonly modules: readonly {
     readonly specifier: string;
+    readonly error?: string;
     readonly dependencies?: readonly { readonly code?: { readonly specifier?: string } }[];
   }[];
+}
+
+/** Whether a module is a folder, which `deno cache` takes for one without contents. */
+export function isFolder(json: string): boolean {
+  const { roots, modules }: Graph = JSON.parse(json);
+  return modules.some(({ specifier, error = "" }) =>
+    specifier === roots[0] && error.startsWith("[ERR_UNSUPPORTED_DIR_IMPORT]")
+  );
 }
 
 /** The file that this spawnd's `@spawnd/spawnd/handler` is. */
