@@ -10,7 +10,12 @@ import { until, within } from "./_waiting.ts";
 const ROOT = new URL("../", import.meta.url).pathname;
 /** The permissions that the README's first command grants. */
 const PERMISSIONS = ["--allow-net", "--allow-run"];
-const OPTIONS = ["--host", "127.0.0.1", "--port", "0", "--log-format", "json"];
+const OPTIONS = [["--host", "127.0.0.1"], ["--port", "0"], ["--log-format", "json"]] as const;
+
+/** The arguments, with those of {@linkcode OPTIONS} that they do not have. */
+function withOptions(args: readonly string[]): string[] {
+  return [...OPTIONS.filter(([name]) => !args.includes(name)).flat(), ...args];
+}
 
 /** A record of the server's log, parsed from a JSON line. */
 export type LogRecord = Record<string, unknown> & { message: string; level: string };
@@ -78,22 +83,22 @@ export class Spawnd implements AsyncDisposable {
 
   /** As {@linkcode Spawnd.start}, with these permissions. */
   static startWith(permissions: readonly string[], ...args: string[]): Promise<Spawnd> {
-    return Spawnd.#listening(new Spawnd(permissions, [...OPTIONS, ...args]));
+    return Spawnd.#listening(new Spawnd(permissions, withOptions(args)));
   }
 
   /** As {@linkcode Spawnd.start}, with these variables in its environment. */
   static startIn(env: Record<string, string>, ...args: string[]): Promise<Spawnd> {
-    return Spawnd.#listening(new Spawnd(PERMISSIONS, [...OPTIONS, ...args], { env }));
+    return Spawnd.#listening(new Spawnd(PERMISSIONS, withOptions(args), { env }));
   }
 
   /** Starts a server on a free port of the loopback without waiting until it listens. */
   static starting(...args: string[]): Spawnd {
-    return new Spawnd(PERMISSIONS, [...OPTIONS, ...args]);
+    return new Spawnd(PERMISSIONS, withOptions(args));
   }
 
   /** As {@linkcode Spawnd.starting}, in this folder. */
   static startingAt(cwd: string, ...args: string[]): Spawnd {
-    return new Spawnd(PERMISSIONS, [...OPTIONS, ...args], { cwd });
+    return new Spawnd(PERMISSIONS, withOptions(args), { cwd });
   }
 
   /** Starts the services of a configuration file without waiting until they listen. */
@@ -119,7 +124,7 @@ export class Spawnd implements AsyncDisposable {
     },
     ...args: string[]
   ): Spawnd {
-    return new Spawnd(permissions, [...OPTIONS, ...args], { env });
+    return new Spawnd(permissions, withOptions(args), { env });
   }
 
   static async #listening(spawnd: Spawnd): Promise<Spawnd> {
