@@ -125,15 +125,27 @@ testTls("bad TLS files fail with one line at start", async () => {
   assertEquals(await complaint("/no/such", key), missing);
   assertEquals(await complaint(cert, "/no/such"), missing);
   assertEquals(await complaint(cert, key, "--client-ca", "/no/such"), missing);
-  assertEquals(await complaint(key, key), `${key} has no certificate in PEM in it`);
-  assertEquals(await complaint(empty, key), `${empty} has no certificate in PEM in it`);
+  assertEquals(
+    await complaint(key, cert),
+    `${key} has no certificate in PEM in it, but a private key. Are certificate and key exchanged?`,
+  );
+  assertEquals(
+    await complaint(empty, key),
+    `${empty} has no certificate in PEM in it: it is empty`,
+  );
   assertEquals(
     await complaint(cert, key, "--client-ca", empty),
-    `${empty} has no certificate in PEM in it`,
+    `${empty} has no certificate in PEM in it: it is empty`,
   );
   assertEquals(await complaint(damagedCert, key), `${damagedCert} has a damaged certificate in it`);
-  assertEquals(await complaint(cert, cert), `${cert} has no private key in PEM in it`);
-  assertEquals(await complaint(cert, empty), `${empty} has no private key in PEM in it`);
+  assertEquals(
+    await complaint(cert, cert),
+    `${cert} has no private key in PEM in it, but a certificate. Are certificate and key exchanged?`,
+  );
+  assertEquals(
+    await complaint(cert, empty),
+    `${empty} has no private key in PEM in it: it is empty`,
+  );
   assertEquals(await complaint(cert, damagedKey), `${damagedKey} has a damaged private key in it`);
   assertEquals(
     await complaint(cert, encrypted),

@@ -87,6 +87,18 @@ export function isNetwork(text: string): boolean {
   return parseNetwork(text) !== undefined;
 }
 
+/** The network, such as `10.0.0.0/8`, that `text` has the bits of a host in, such as `10.0.0.1/8`. */
+export function networkAround(text: string): string | undefined {
+  const [address, length] = parseNetwork(text)!;
+  const bytes = parseAddress(address)!;
+  const network = bytes.map((byte, index) => {
+    const bits = Math.min(Math.max(length - 8 * index, 0), 8);
+    return byte & ~(0xff >> bits);
+  });
+  const isSame = network.every((byte, index) => byte === bytes[index]);
+  return isSame ? undefined : `${formatAddress(network)}/${length}`;
+}
+
 function parseNetwork(text: string): [string, number, "ipv4" | "ipv6"] | undefined {
   const [, address = "", prefix] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const bits = (parseAddress(address)?.length ?? 0) * 8;

@@ -84,6 +84,26 @@ export function formatWebSocketAddress(socket: string, path: string): string {
   return `ws://${socket}${socket.startsWith("unix:") ? ":" : ""}${path}`;
 }
 
+/** What sun_path has room for, in bytes, before its final zero (Linux: unix(7)). */
+const MAX_PATH_BYTES = 107;
+
+/** Why no system can listen on an address, and what to do about it, if so. */
+export function addressProblem(address: ListenAddress): string | undefined {
+  if (address.transport === "tcp") return zoneProblem(address.hostname);
+  if (address.transport === "fd") return undefined;
+  const { length } = new TextEncoder().encode(address.path);
+  return length > MAX_PATH_BYTES
+    ? `the path has ${length} bytes, and may have ${MAX_PATH_BYTES}. Choose a shorter one`
+    : undefined;
+}
+
+/** A link-local address (RFC 4291, section 2.5.6) is one of an interface, which has to be named. */
+function zoneProblem(hostname: string): string | undefined {
+  return /^fe[89ab][\da-f]:/i.test(hostname) && parseAddress(hostname)
+    ? `a link-local address needs its zone, such as ${hostname}%eth0`
+    : undefined;
+}
+
 /** The socket of an address, as text. */
 export function formatSocket(address: ListenAddress): string {
   switch (address.transport) {

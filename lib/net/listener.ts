@@ -11,7 +11,7 @@
 
 import { formatSocketAddress, type SocketAddress } from "./address.ts";
 import { type AcceptedConn, Connection } from "./connection.ts";
-import { formatSocket, type ListenAddress } from "./listen_address.ts";
+import { addressProblem, formatSocket, type ListenAddress } from "./listen_address.ts";
 import { ListenError } from "./listen_error.ts";
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
 import { log } from "../base/log.ts";
@@ -119,7 +119,11 @@ export class Listener {
         return listen("0.0.0.0"); // the kernel has no IPv6
       }
     } catch (error) {
-      throw new ListenError(formatSocketAddress({ hostname, port }), explainListenError(error));
+      const problem = addressProblem({ transport: "tcp", hostname, port });
+      throw new ListenError(
+        formatSocketAddress({ hostname, port }),
+        problem ?? explainListenError(error, hostname),
+      );
     }
   }
 
@@ -211,7 +215,7 @@ async function settlesAtOnce(promise: Promise<unknown>): Promise<boolean> {
 }
 
 /** Says why listening on a TCP port failed and what to do about it. */
-function explainListenError(error: unknown): string {
+function explainListenError(error: unknown, hostname: string): string {
   if (error instanceof Deno.errors.AddrInUse) {
     return "the port is in use. Stop the program that listens there, or choose another port";
   }
@@ -222,7 +226,9 @@ function explainListenError(error: unknown): string {
     return "this machine does not have that address. Choose another one";
   }
   const message = messageOf(error);
-  return message.startsWith("failed to lookup address")
-    ? "the host name cannot be resolved. Choose another host"
-    : message;
+  const isUnknown = message.startsWith("failed to lookup address");
+  if (message.startsWith("No such device") || isUnknown && hostname.includes("%")) {
+    return "this machine does not have that zone. Choose the name of one of its interfaces";
+  }
+  return isUnknown ? "the host name cannot be resolved. Choose another host" : message;
 }

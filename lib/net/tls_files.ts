@@ -22,6 +22,7 @@ export interface Identity {
 /** The largest file that is read. */
 const MAX_BYTES = 1024 * 1024;
 
+const CHAIN_ORDER = "Put the server's first, then those that have issued it";
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /**
@@ -32,9 +33,15 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
  */
 export function readIdentity(certFile: string, keyFile: string): Identity {
   const cert = readFile(certFile);
-  const [leaf] = parseCertificates(cert, certFile);
+  const [leaf, ...issuers] = parseCertificates(cert, certFile);
   const key = readFile(keyFile);
-  if (!leaf!.checkPrivateKey(parseKey(key, keyFile))) {
+  const privateKey = parseKey(key, keyFile);
+  if (!leaf!.checkPrivateKey(privateKey)) {
+    if (issuers.some((one) => one.checkPrivateKey(privateKey))) {
+      throw new Error(
+        `${certFile} begins with another certificate than that of ${keyFile}. ${CHAIN_ORDER}`,
+      );
+    }
     throw new Error(`the key in ${keyFile} does not belong to the certificate in ${certFile}`);
   }
   const [from, to] = [leaf!.validFrom, leaf!.validTo].map((date) => new Date(date));
@@ -59,19 +66,25 @@ export function readAuthorities(file: string): X509Certificate[] {
 /** What a file has in it. A pipe or a device would keep all clients waiting. */
 function readFile(path: string): string {
   try {
-    const { isFile, size } = Deno.statSync(path);
+    const { isFile, isDirectory, size } = Deno.statSync(path);
+    if (isDirectory) throw new Error(`${path} is a folder`);
     if (!isFile) throw new Error(`${path} is no regular file`);
     if (size > MAX_BYTES) throw new Error(`${path} is larger than 1 MiB`);
     return Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) throw new Error(`there is no file ${path}`);
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new Error(`the permissions of ${path} do not allow this user to read it`);
+    }
     throw error;
   }
 }
 
 function parseCertificates(text: string, file: string): X509Certificate[] {
   const blocks = text.match(CERTIFICATE);
-  if (blocks === null) throw new Error(`${file} has no certificate in PEM in it`);
+  if (blocks === null) {
+    throw new Error(`${file} has no certificate in PEM in it${lookAt(text, file, "x509")}`);
+  }
   return blocks.map((block) => {
     try {
       return new X509Certificate(block);
@@ -83,7 +96,7 @@ function parseCertificates(text: string, file: string): X509Certificate[] {
 
 function parseKey(text: string, file: string): KeyObject {
   if (!text.includes("PRIVATE KEY-----")) {
-    throw new Error(`${file} has no private key in PEM in it`);
+    throw new Error(`${file} has no private key in PEM in it${lookAt(text, file, "pkey")}`);
   }
   if (text.includes("ENCRYPTED")) {
     throw new Error(
@@ -96,4 +109,18 @@ function parseKey(text: string, file: string): KeyObject {
   } catch {
     throw new Error(`${file} has a damaged private key in it`);
   }
+}
+
+/** What a file has in it instead, and what to do about it, if that can be told. */
+function lookAt(text: string, file: string, command: "x509" | "pkey"): string {
+  const [, found] = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text) ?? [];
+  if (found !== undefined) {
+    const isOther = found.endsWith(command === "x509" ? "PRIVATE KEY" : "CERTIFICATE");
+    return `, but a ${found.toLowerCase()}` +
+      (isOther ? ". Are certificate and key exchanged?" : "");
+  }
+  if (text === "") return ": it is empty";
+  return /^0[\x80-\x84\ufffd]/.test(text) // a sequence in DER
+    ? `. Convert it with: openssl ${command} -inform der -in ${file} -out FILE`
+    : "";
 }

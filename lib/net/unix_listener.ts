@@ -8,10 +8,8 @@
  */
 
 import { messageOf } from "../base/message_of.ts";
+import { addressProblem } from "./listen_address.ts";
 import { ListenError } from "./listen_error.ts";
-
-/** What sun_path has room for, in bytes, before its final zero (Linux: unix(7)). */
-const MAX_PATH_BYTES = 107;
 
 /** A listening socket at a path. */
 export class UnixListener {
@@ -36,12 +34,8 @@ export class UnixListener {
    */
   static async open(path: string): Promise<UnixListener> {
     try {
-      const { length } = new TextEncoder().encode(path);
-      if (length > MAX_PATH_BYTES) {
-        throw new Error(
-          `the path has ${length} bytes, and may have ${MAX_PATH_BYTES}. Choose a shorter one`,
-        );
-      }
+      const problem = addressProblem({ transport: "unix", path });
+      if (problem !== undefined) throw new Error(problem);
       try {
         return new UnixListener(path);
       } catch (error) {
