@@ -14,7 +14,7 @@ import { formatListenAddress, parseListenAddress } from "../net/listen_address.t
 import { ListenError } from "../net/listener.ts";
 import type { Tls } from "../net/tls.ts";
 import type { Upgrader } from "../web/upgrade.ts";
-import type { Settings } from "./settings.ts";
+import { type Settings, warningsOf } from "./settings.ts";
 
 /** The options that are sets of networks. */
 type NetworkOption = "acceptProxy" | "allow" | "deny" | "exempt";
@@ -24,7 +24,7 @@ export interface Prepared {
   readonly settings: Settings;
   readonly networks: Readonly<Record<NetworkOption, Networks>>;
   readonly launch: Launch;
-  /** What of the launch deserves a warning. */
+  /** What of the settings and the launch deserves a warning. */
   readonly warnings: readonly string[];
   readonly tls: Tls | undefined;
   /** What opens WebSockets, if any of its addresses is for them. */
@@ -59,7 +59,14 @@ export async function prepare(
   const tls = await openTls(settings, old?.tls);
   const upgrader = await openUpgrader(settings);
   signal?.throwIfAborted();
-  return { settings, networks, launch, warnings, tls, upgrader };
+  return {
+    settings,
+    networks,
+    launch,
+    warnings: [...warningsOf(settings), ...warnings],
+    tls,
+    upgrader,
+  };
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { networkAround } from "../net/address.ts";
 import { formatListenAddress, parseListenAddress } from "../net/listen_address.ts";
 import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } from "./options.ts";
 
@@ -98,6 +99,33 @@ export function childrenProblem(
   const least = warmOf(services) + services.length;
   if (maxChildren === 0 || maxChildren >= least) return undefined;
   return `max-children is ${maxChildren}, but ${least} are needed, all warm children and one more for each service: raise max-children, or lower warm`;
+}
+
+/** What of a server's settings is allowed, but hardly meant; one line each. */
+export function warningsOf(settings: Settings): string[] {
+  const { warm, maxConnections, deny } = settings;
+  const warnings = [];
+  if (warm > maxConnections) {
+    warnings.push(
+      `warm is ${warm}, but only max-connections, ${maxConnections}, can have a client: lower warm, or raise max-connections`,
+    );
+  }
+  for (const key of ["acceptProxy", "allow", "deny", "exempt"] as const) {
+    for (const text of settings[key]) {
+      const network = networkAround(text);
+      if (network === undefined) continue;
+      warnings.push(
+        `${OPTIONS[key].name} ${text} is all of ${network}: write that, or one address alone`,
+      );
+    }
+  }
+  for (const text of deny.filter((text) => text.endsWith("/0"))) {
+    const kind = text.includes(":") ? "IPv6" : "IPv4";
+    warnings.push(
+      `deny ${text} refuses every ${kind} client: to admit some, give them with allow alone`,
+    );
+  }
+  return warnings;
 }
 
 /** Whether an option has a value; an empty list is none. */
