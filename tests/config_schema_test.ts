@@ -39,6 +39,10 @@ const BEYOND = [
   /takes an address and perhaps a path/,
   /takes an origin/, // the form that browsers give it
   /takes a port, or an address/,
+  /takes an address or a host name/, // what an IP address is
+  /takes a path, got "unix:/,
+  /a link-local address needs its zone/,
+  /the path has \d+ bytes/,
   /takes a number, or a number and seconds/, // ranges within a text
   /: requires [a-z]/, // what is required may be a default, or an empty list
   /every cert takes a key/,

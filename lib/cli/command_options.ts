@@ -52,7 +52,7 @@ export const COMMAND_OPTIONS = {
     help: "serve a status page and metrics over HTTP, on 127.0.0.1 unless a host is given",
   },
   help: { name: "help", short: "h", help: "print a summary and exit" },
-  version: { name: "version", help: "print the version and exit" },
+  version: { name: "version", short: "V", help: "print the version and exit" },
 } as const satisfies Record<string, Option>;
 
 /** An option with its key. */

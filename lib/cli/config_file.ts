@@ -16,8 +16,8 @@ import { parseJsonc, propertiesOf } from "./jsonc.ts";
 import {
   idleWebSocketOptions,
   listenAddresses,
-  overlapWith,
   ownedByStatus,
+  problemOf,
   WITHOUT_WEB_SOCKET,
 } from "./listen_addresses.ts";
 import { findConflicts } from "./option_rules.ts";
@@ -134,7 +134,7 @@ export function parseConfiguration(
     }
     for (const address of listenAddresses(options)) {
       const one = { owner: shown(name), address };
-      const problem = overlapWith(owned, one);
+      const problem = problemOf(one, owned);
       const place = object.properties.get("listen") ?? property;
       if (problem) complaints.add(place, [shown(name), "listen"], problem);
       owned.push(one);

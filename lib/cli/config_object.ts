@@ -13,6 +13,7 @@ import {
   SERVICE_OPTIONS,
   TOP_KEYS,
 } from "./config_keys.ts";
+import { hintFor } from "./hints.ts";
 import { type Fault, lineOf, type Node, propertiesOf, type Property } from "./jsonc.ts";
 import { domainOf, readJson } from "./option_values.ts";
 import { nearest } from "./suggest.ts";
@@ -46,9 +47,16 @@ export class Complaints {
    * @param at What it is about.
    * @param names The service and the key, as far as there are any.
    * @param got The value that is wrong, if it is to be shown.
+   * @param hint What follows it.
    */
-  add({ node }: { node: Node }, names: readonly string[], text: string, got?: Node): void {
-    const what = got ? `${text}, got ${describe(got)}` : text;
+  add(
+    { node }: { node: Node },
+    names: readonly string[],
+    text: string,
+    got?: Node,
+    hint = "",
+  ): void {
+    const what = got ? `${text}, got ${describe(got)}${hint}` : text;
     this.#faults.push({ offset: (got ?? node).offset, text: [...names, what].join(": ") });
   }
 
@@ -119,7 +127,10 @@ export function readOptions(
     const where = [...names, option.name];
     const read = (node: Node) => {
       const value = readJson(option, node.value);
-      if (value === undefined) complaints.add(property, where, `takes ${domainOf(option)}`, node);
+      if (value === undefined) {
+        const hint = hintFor(option, String(node.value), "");
+        complaints.add(property, where, `takes ${domainOf(option)}`, node, hint);
+      }
       return isPath(option) ? toAbsolute(value as string, complaints.folder) : value;
     };
     const { value } = property;
@@ -180,6 +191,9 @@ function explainUnknown(key: string, known: readonly string[]): string {
     return "belongs at the top of the file";
   }
   if (ALL_OPTIONS.some(isHere)) return "is for the command line only";
+  if (known.includes(`no-${key}`)) {
+    return `there is no such key: it is the default, unless "no-${key}" is true`;
+  }
   const meant = nearest(key.replace(/^-+/, ""), known);
   return "there is no such key" + (meant ? `, did you mean ${meant}?` : "");
 }

@@ -7,7 +7,6 @@
 
 import { commandHandler, counterHandler, type Handler, isModule } from "../child/handler.ts";
 import type { ServerOptions } from "../server/options.ts";
-import { type ModuleOptions, readModule, WITHOUT_MODULE } from "./command_line.ts";
 import { ALL_OPTIONS, nameOf } from "./command_options.ts";
 import { HANDLER_KEYS, MODULE, SERVICE_OPTIONS, SHARED_OPTIONS } from "./config_keys.ts";
 import {
@@ -18,6 +17,7 @@ import {
   readOptions,
   toAbsolute,
 } from "./config_object.ts";
+import { type ModuleOptions, readModule, WITHOUT_MODULE } from "./handler_words.ts";
 import type { Node, Property } from "./jsonc.ts";
 import { findConflicts, unmatchedKeys } from "./option_rules.ts";
 import { shown } from "./usage_error.ts";

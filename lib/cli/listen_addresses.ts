@@ -5,6 +5,7 @@
  */
 
 import {
+  addressProblem,
   formatListenAddress,
   formatSocket,
   type ListenAddress,
@@ -43,8 +44,27 @@ export function ownedByStatus({ status }: { readonly status?: StatusAddress }): 
   return status ? [{ owner: "the status page", address: { transport: "tcp", ...status } }] : [];
 }
 
-/** What is wrong with an address beside others: only one of two that overlap can be listened on. */
-export function overlapWith(others: readonly Owned[], one: Owned): string | undefined {
+/** The key of the option by which a server's address is given. */
+export function optionOf(
+  address: ListenAddress,
+  index: number,
+  { listen = [] }: Partial<ServerOptions>,
+): string {
+  if (index < listen.length) return "listen";
+  if (address.webSocketPath !== undefined) return "webSocket";
+  if (address.transport === "unix") return "unix";
+  return addressProblem(address) === undefined ? "port" : "hostname";
+}
+
+/** What is wrong with an address, by itself or beside others. */
+export function problemOf(one: Owned, others: readonly Owned[]): string | undefined {
+  const problem = addressProblem(one.address);
+  if (problem === undefined) return overlapWith(others, one);
+  return `${shown(formatSocket(one.address))}: ${problem}`;
+}
+
+/** Only one of two addresses that overlap can be listened on. */
+function overlapWith(others: readonly Owned[], one: Owned): string | undefined {
   const found = others.find(({ address }) => overlap(address, one.address));
   if (found === undefined) return undefined;
   const [text, other] = [one.address, found.address].map((a) => shown(formatListenAddress(a)));

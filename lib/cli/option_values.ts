@@ -6,7 +6,7 @@
  */
 
 import { isGrant, PERMISSIONS } from "../child/sandbox.ts";
-import { isNetwork } from "../net/address.ts";
+import { isNetwork, parseAddress } from "../net/address.ts";
 import { parseListenAddress, parseWebSocketAddress } from "../net/listen_address.ts";
 import {
   type Option,
@@ -15,6 +15,7 @@ import {
   RATE_RANGES,
   type ServerOptions,
 } from "../server/options.ts";
+import { hintFor } from "./hints.ts";
 import { quoted, shown } from "./usage_error.ts";
 
 /** Where the status page is served. */
@@ -32,8 +33,8 @@ export function readText(option: Option, text: string): unknown {
       return parseListenAddress(text) && text;
     case "ADDRESS[/PATH]":
       return parseWebSocketAddress(text) && text;
-    case "HOST": // "unix" and "fd" would not be hosts in an address
-      return /^(?!(?:unix|fd)$)[^[\]]+$/.test(text) ? text : undefined;
+    case "HOST":
+      return isHost(text) ? text : undefined;
     case "CIDR":
       return isNetwork(text) ? text : undefined;
     case "N":
@@ -60,6 +61,8 @@ export function readText(option: Option, text: string): unknown {
       return words!.includes(text) ? text : undefined;
     case "[HOST:]PORT":
       return readAddress(text);
+    case "FILE":
+      return hintFor(option, text) ? undefined : text;
     default:
       return text;
   }
@@ -99,6 +102,12 @@ function readSeconds(text: string, range: Range): number | undefined {
 function toMilliseconds(seconds: number, [min, max]: Range): number | undefined {
   if (!(seconds >= min / 1000 && seconds <= max / 1000)) return undefined;
   return Math.round(seconds * 1000) || Math.ceil(seconds);
+}
+
+/** Whether it is an address or a name: "unix" and "fd" would not be hosts in an address. */
+function isHost(text: string): boolean {
+  if (/:|^[\d.]+$/.test(text)) return parseAddress(text.replace(/%[^%\s/]+$/, "")) !== undefined;
+  return /^(?!(?:unix|fd)$)[^[\]\s/,*]+$/.test(text);
 }
 
 /**

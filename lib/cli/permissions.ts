@@ -10,7 +10,7 @@ import type { ServerOptions } from "../server/options.ts";
 import { listenAddresses } from "./listen_addresses.ts";
 import type { StatusAddress } from "./option_values.ts";
 
-/** A permission, what it is for, and its flag without the dashes. */
+/** A permission, what it is for, and its flag without the dashes, perhaps with what else will do. */
 type Need = readonly [permission: Deno.PermissionDescriptor, what: string, flag: string];
 
 /** What Deno does not allow of what these options need, one line each with the flag that does. */
@@ -21,7 +21,7 @@ export function missingPermissions(options: ServerOptions, status?: StatusAddres
   for (const address of listenAddresses(options)) {
     if (address.transport === "tcp") {
       const host = formatSocketAddress({ ...address, hostname: address.hostname || "::" });
-      needs.push([{ name: "net", host }, `listening on ${host}`, "net"]);
+      needs.push(needNet(`listening on ${host}`, host));
     } else if (address.transport === "unix") {
       read(address.path);
       needs.push(needFile("write", address.path));
@@ -33,13 +33,23 @@ export function missingPermissions(options: ServerOptions, status?: StatusAddres
   needs.push([{ name: "run", command }, `running ${command}`, "run"]);
   if (status) {
     const host = formatSocketAddress(status);
-    needs.push([{ name: "net", host }, `serving its status on ${host}`, "net"]);
+    needs.push(needNet(`serving its status on ${host}`, host));
   }
   for (const path of [...cert, ...key, ...clientCa]) read(path);
-  const missing = needs
-    .filter(([permission]) => Deno.permissions.querySync(permission).state !== "granted")
-    .map(([, what, flag]) => `Deno does not allow ${what}: add --allow-${flag}`);
+  const missing = needs.flatMap(([permission, what, flag]) => {
+    const { state } = Deno.permissions.querySync(permission);
+    if (state === "granted") return [];
+    const advice = state === "denied"
+      ? `remove its --deny-${permission.name}`
+      : `add --allow-${flag}`;
+    return [`Deno does not allow ${what}: ${advice}`];
+  });
   return [...new Set(missing)];
+}
+
+/** What a list has in it cannot be asked for, only whether it has one address. */
+function needNet(what: string, host: string): Need {
+  return [{ name: "net", host }, what, `net, or ${host} to its list`];
 }
 
 function needFile(name: "read" | "write", path: string): Need {

@@ -9,6 +9,18 @@ import { levenshteinDistance } from "@std/text/levenshtein-distance";
 
 /** Longer names are no slips of the finger, and would take time to compare. */
 const MAX_LENGTH = 40;
+/** More candidates are no help. */
+const MAX_CANDIDATES = 5;
+
+/** The names that begin with `name`, or else those that end with it as a word, if there are a few. */
+export function abbreviated(name: string, names: readonly string[]): string[] | undefined {
+  if (name.length < 2) return undefined;
+  const begin = names.filter((candidate) => candidate.startsWith(name));
+  const found = begin.length > 0
+    ? begin
+    : names.filter((candidate) => candidate.endsWith(`-${name}`));
+  return found.length > 0 && found.length <= MAX_CANDIDATES ? found : undefined;
+}
 
 /** The one of `names` that is nearest to `name`, if it is near. */
 export function nearest(name: string, names: readonly string[]): string | undefined {
