@@ -117,6 +117,9 @@ testTls("bad TLS files fail with one line at start", async () => {
   };
   const empty = await file("empty", "");
   const [pem, keyPem] = [await Deno.readTextFile(cert), await Deno.readTextFile(key)];
+  const chain = await file("chain.pem", await Deno.readTextFile(other.cert) + pem);
+  const der = await file("der", "");
+  await Deno.writeFile(der, Uint8Array.fromBase64(/-\n([^-]+)\n-/.exec(pem)![1]!));
   const damagedCert = await file("damaged.pem", pem.replace(/\n[^]{60}/, "\n"));
   const damagedKey = await file("damaged.key", keyPem.replace(/\n[^]{20}/, "\n"));
   const encrypted = await certificates.encryptKey();
@@ -137,6 +140,17 @@ testTls("bad TLS files fail with one line at start", async () => {
     await complaint(cert, key, "--client-ca", empty),
     `${empty} has no certificate in PEM in it: it is empty`,
   );
+  assertEquals(
+    await complaint(chain, key),
+    `${chain} begins with another certificate than that of ${key}. ` +
+      "Put the server's first, then those that have issued it",
+  );
+  assertEquals(
+    await complaint(der, key),
+    `${der} has no certificate in PEM in it. ` +
+      `Convert it with: openssl x509 -inform der -in ${der} -out FILE`,
+  );
+  assertEquals(await complaint(folder, key), `${folder} is a folder`);
   assertEquals(await complaint(damagedCert, key), `${damagedCert} has a damaged certificate in it`);
   assertEquals(
     await complaint(cert, cert),
