@@ -53,7 +53,7 @@ _spawnd() {
   elif [[ $handler ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
   elif [[ $current == -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "-- --listen --host -p --port --backlog --reuse-port --unix --no-keepalive --accept-proxy --websocket --ws-mode --ws-protocol --origin --ws-max-message --ws-ping --no-page --cert --key --client-ca --alpn --tls-min --max-connections --queue --queue-timeout --max-per-source --rate-per-source --rate --exempt --allow --deny --refusal --banner --handshake-timeout --idle-timeout --session-timeout --eof-timeout --kill-timeout --drain-timeout --warm --send-proxy --env --clear-env --cwd --user --uid --gid --no-group --leave --stop-signal --stderr --grant --check-types -c --config --check --once --max-children --log-level --log-format --status -h --help --version" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "-- --listen --host -p --port --backlog --reuse-port --unix --no-keepalive --accept-proxy --websocket --ws-mode --ws-protocol --origin --ws-max-message --ws-ping --no-page --cert --key --client-ca --alpn --tls-min --max-connections --queue --queue-timeout --max-per-source --rate-per-source --rate --exempt --allow --deny --refusal --banner --handshake-timeout --idle-timeout --session-timeout --eof-timeout --kill-timeout --drain-timeout --warm --send-proxy --env --clear-env --cwd --user --uid --gid --no-group --leave --stop-signal --stderr --grant --check-types -c --config --check --once --max-children --log-level --log-format --status -h --help -V --version" -- "$current")
     return
   else
     mapfile -t COMPREPLY < <(

@@ -110,4 +110,4 @@ complete -c spawnd -n '__spawnd_is_before_handler' -l log-level -x -a 'debug inf
 complete -c spawnd -n '__spawnd_is_before_handler' -l log-format -x -a 'text json journal' -d 'log format; by default journal if stderr is the systemd journal, else text'
 complete -c spawnd -n '__spawnd_is_before_handler' -l status -x -d 'serve a status page and metrics over HTTP, on 127.0.0.1 unless a host is given'
 complete -c spawnd -n '__spawnd_is_before_handler' -s h -l help -d 'print a summary and exit'
-complete -c spawnd -n '__spawnd_is_before_handler' -l version -d 'print the version and exit'
+complete -c spawnd -n '__spawnd_is_before_handler' -s V -l version -d 'print the version and exit'
