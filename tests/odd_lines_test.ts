@@ -70,7 +70,7 @@ Deno.test("what is allowed but hardly meant is warned of", () => {
   for (
     const [line, warning] of [
       ["--warm 300", "warm is 300, but only max-connections, 256, can have a client"],
-      ["--max-connections 7", "warm is 8, but only max-connections, 7, can have a client"],
+      ["--max-connections 7 --warm 8", "warm is 8, but only max-connections, 7, can have a client"],
       ["--allow 10.0.0.1/8", "allow 10.0.0.1/8 is all of 10.0.0.0/8"],
       ["--allow 10.0.0.128/24", "allow 10.0.0.128/24 is all of 10.0.0.0/24"],
       ["--deny 192.0.2.77/27", "deny 192.0.2.77/27 is all of 192.0.2.64/27"],

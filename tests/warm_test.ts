@@ -144,3 +144,9 @@ Deno.test("a warm child that ends by itself, or after end of input, is not repla
     assertEquals(spawnd.records({ message: /replaced/ }), []);
   }
 });
+
+Deno.test("by default no more children are kept warm than clients can be served", async () => {
+  await using spawnd = await Spawnd.start("--max-connections", "3");
+  const { warm } = await spawnd.record({ message: "listening" });
+  assertEquals(warm, 3);
+});

@@ -88,7 +88,7 @@ complete -c spawnd -n '__spawnd_is_before_handler' -l session-timeout -x -d 'for
 complete -c spawnd -n '__spawnd_is_before_handler' -l eof-timeout -x -d 'without output after the end of input; 0 is no limit'
 complete -c spawnd -n '__spawnd_is_before_handler' -l kill-timeout -x -d 'wait after end of input, and again after the stop signal'
 complete -c spawnd -n '__spawnd_is_before_handler' -l drain-timeout -x -d 'for open connections at shutdown'
-complete -c spawnd -n '__spawnd_is_before_handler' -l warm -x -d 'children started ahead of their clients'
+complete -c spawnd -n '__spawnd_is_before_handler' -l warm -x -d 'children started ahead of their clients; by default at most --max-connections'
 complete -c spawnd -n '__spawnd_is_before_handler' -l send-proxy -x -d 'PROXY header that a child reads first: 1 is text, 2 is binary, 0 sends none'
 complete -c spawnd -n '__spawnd_is_before_handler' -l env -x -d 'set this variable in the children\'s environment'
 complete -c spawnd -n '__spawnd_is_before_handler' -l clear-env -d 'children inherit only PATH, HOME, LANG, LC_* and TZ'

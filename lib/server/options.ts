@@ -273,7 +273,8 @@ export interface ServerOptions {
    */
   drainTimeoutMs?: number;
   /**
-   * How many children to keep started ahead of their clients; 0 starts every child cold.
+   * How many children to keep started ahead of their clients; 0 starts every child cold. The default
+   * is at most `maxConnections`.
    *
    * @default {handler.warm}
    */
@@ -705,7 +706,7 @@ const CHILDREN = {
     argument: "N",
     defaultText: "8 for modules, 0 for programs",
     range: [0, 10_000],
-    help: "children started ahead of their clients",
+    help: "children started ahead of their clients; by default at most --max-connections",
   },
   sendProxy: {
     name: "send-proxy",

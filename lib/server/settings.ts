@@ -21,12 +21,15 @@ export type Settings = Required<Omit<ServerOptions, Optional>> & Pick<ServerOpti
  * one that it excludes.
  */
 export function resolveSettings(options: ServerOptions): Settings {
-  const { handler } = options;
+  const { handler, maxConnections = OPTIONS.maxConnections.default } = options;
+  const ofHandler: Record<string, unknown> = {
+    warm: Math.min(handler.warm, maxConnections),
+    wsMode: handler.wsMode,
+  };
   const given = options as unknown as Record<string, unknown>;
   const settings: Record<string, unknown> = { handler };
   for (const [key, option] of Object.entries<Option>(OPTIONS)) {
-    const value = given[key] ??
-      (key === "warm" || key === "wsMode" ? handler[key] : option.default);
+    const value = given[key] ?? ofHandler[key] ?? option.default;
     if (value === undefined) continue;
     if (option.range) requireInRange(key, value as number, option.range);
     if (option.words?.includes(value as string) === false) {
