@@ -51,13 +51,8 @@ for (const [way, options] of Object.entries(WAYS)) {
   Deno.test(`nothing that a child has started outlives a connection: ${way}`, async () => {
     using mark = new Mark();
     const args = [...options, "--", "sh", "-c", 'read -r script; eval "$script"'];
-    await using spawnd = await Spawnd.start(
-      "--kill-timeout",
-      "0.2",
-      "--env",
-      mark.variable,
-      ...args,
-    );
+    const grace = way === "killed" ? [] : ["--kill-timeout", "0.2"];
+    await using spawnd = await Spawnd.start(...grace, "--env", mark.variable, ...args);
     const clients = await Promise.all(LEAVING.map(async (script) => {
       const conn = await spawnd.connect();
       await send(conn, `${script}\n`);

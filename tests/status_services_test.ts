@@ -192,6 +192,6 @@ Deno.test("a service on the port of the status page is told what has it", async 
   assertEquals((await spawnd.ended()).code, 2);
   assertMatch(
     spawnd.lines.join("\n"),
-    /^spawnd: --listen: the status page listens on 127\.0\.0\.1:\d+ too/,
+    /^spawnd: --port: the status page listens on 127\.0\.0\.1:\d+ too/,
   );
 });

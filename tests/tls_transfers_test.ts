@@ -132,12 +132,13 @@ for (const [name, script] of Object.entries(BLOCKED)) {
     const isOver = AbortSignal.timeout(1500);
     const sending = (async () => {
       while (!isOver.aborted) await send(conn, BYTES);
-    })();
+    })().catch(() => {}); // when it is closed
     await until("the time to be over", () => isOver.aborted);
     const grown = memoryOf(spawnd.pid) - before;
-    assert(grown < 60e6, `${grown} bytes more`);
+    // Garbage of the engine: 13 to 70 MB in this time. Without back-pressure it would be 590 and more.
+    assert(grown < 150e6, `${grown} bytes more`);
     conn.close();
-    await sending.catch(() => {});
+    await sending;
   });
 }
 
