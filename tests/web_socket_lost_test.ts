@@ -6,7 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { pause } from "./_load.ts";
 import { descriptorsOf, processesWith } from "./_processes.ts";
 import { untilSteady } from "./_waiting.ts";
-import { frame } from "./_web_frames.ts";
+import { closeFrame, frame } from "./_web_frames.ts";
 import { endOf, serveWebScript, stoppedOf, WebClient } from "./_web_socket.ts";
 import { NodeWire } from "./_wire.ts";
 
@@ -118,4 +118,26 @@ Deno.test("a client that reads nothing for a while is not closed, and finds no p
     if (next.kind === "ping") await client.send(frame("pong"));
   }
   assert(pings < 7, `${pings} pings`);
+});
+
+Deno.test("a client that reads slowly is not taken for one that answers no ping", async () => {
+  const length = 400_000;
+  await using spawnd = await serveWebScript(
+    `head -c ${length} /dev/zero; exec cat >/dev/null`,
+    ...["--ws-mode", "bytes", "--ws-ping", "0.2"],
+  );
+  using client = await WebClient.connect(spawnd);
+  let received = 0;
+  while (received < length) { // the system has taken all of it, with pings behind it
+    const next = await client.receive();
+    if (next?.kind === "ping") continue;
+    assertEquals(next?.kind, "binary");
+    received += next!.bytes.length;
+    await pause(next!.bytes.length / 200); // 200 kB/s
+  }
+  await client.send(closeFrame(1000));
+  let next = await client.receive();
+  while (next?.kind === "ping") next = await client.receive();
+  assertEquals(next?.kind, "close");
+  assertEquals((await endOf(spawnd))[0], "client-closed");
 });
