@@ -255,3 +255,18 @@ Deno.test("an endless line takes no more memory than the longest one", async () 
     assert(room <= most, `a buffer of ${room} bytes for lines of ${maxLength}`);
   }
 });
+
+Deno.test("a write that is blocked ends when the client is known to have left", async () => {
+  let leave = () => {};
+  const client = new TransportClient({
+    read: () => Promise.resolve(null),
+    write: () => new Promise(() => {}),
+    watch: (found) => leave = found,
+  });
+  assertEquals(client.closed.aborted, false);
+  const writing = client.write("x");
+  leave();
+  await assertRejects(() => within("the end of the write", writing), Deno.errors.BrokenPipe);
+  assertEquals(client.closed.aborted, true);
+  await assertRejects(() => client.write("y"), Deno.errors.BrokenPipe);
+});

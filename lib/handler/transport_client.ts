@@ -75,8 +75,8 @@ export class TransportClient implements Client {
   /** Whether the rest of a line that was too long has to be skipped. */
   #isSkipping = false;
   #closing: AbortController | undefined;
-  /** Rejects what is being written when the client is known to have left. */
-  #left: PromiseWithResolvers<never> | undefined;
+  /** Ends the write that is under way, when the client is known to have left. */
+  #giveUp: ((failure: unknown) => void) | undefined;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<string | Uint8Array> | undefined;
 
@@ -96,12 +96,9 @@ export class TransportClient implements Client {
   get closed(): AbortSignal {
     if (this.#closing === undefined) {
       this.#closing = new AbortController();
-      this.#left = Promise.withResolvers();
-      this.#left.promise.catch(() => {}); // nothing may be being written
+      const leave = () => this.#leave(new Deno.errors.BrokenPipe("The client has left"));
       if (this.failure !== undefined) this.#closing.abort(this.failure);
-      else {this.#transport.watch?.(() =>
-          this.#leave(new Deno.errors.BrokenPipe("The client has left"))
-        );}
+      else this.#transport.watch?.(leave);
     }
     return this.#closing.signal;
   }
@@ -234,12 +231,7 @@ export class TransportClient implements Client {
   async #writeAll(bytes: Uint8Array): Promise<void> {
     try {
       if (this.failure !== undefined) throw this.failure;
-      while (bytes.length > 0) {
-        const writing = this.#transport.write(bytes);
-        bytes = bytes.subarray(
-          await (this.#left ? Promise.race([writing, this.#left.promise]) : writing),
-        );
-      }
+      while (bytes.length > 0) bytes = bytes.subarray(await this.#write(bytes));
     } catch (error) {
       this.#leave(error);
       throw error;
@@ -248,9 +240,19 @@ export class TransportClient implements Client {
     }
   }
 
+  /** Writes some; where `closed` has been asked for, until the client has left. */
+  #write(bytes: Uint8Array): Promise<number> {
+    if (this.#closing === undefined) return this.#transport.write(bytes);
+    // A race with one promise for all writes would keep a bit of each until that settles.
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject;
+      this.#transport.write(bytes).then(resolve, reject);
+    });
+  }
+
   #leave(failure: unknown): void {
     this.failure ??= failure;
-    this.#left?.reject(this.failure);
+    this.#giveUp?.(this.failure);
     this.#closing?.abort(this.failure);
   }
 }

@@ -32,7 +32,7 @@ export interface UpgradeOptions {
   readonly mode: MessageMode;
   /** The sub-protocols of the handler. */
   readonly protocols: readonly string[];
-  /** The origins of the pages that may connect; none for those of the server's own host. */
+  /** The origins of the pages that may connect besides those of the server's own host. */
   readonly origins: readonly string[];
   /** Whether a browser gets a page to connect with. */
   readonly hasPage: boolean;
@@ -154,7 +154,7 @@ export class Upgrader {
     if (method !== "GET" && !isHead) {
       throw refused(405, "only GET and HEAD", { allow: "GET, HEAD" });
     }
-    if (!asksForWebSocket({ fields }) || isHead) {
+    if (!asksForWebSocket(fields) || isHead) {
       if (this.#options.hasPage) throw new NoUpgrade(await this.#page(), { isPage: true, isHead });
       throw refused(426, "only WebSockets are served here", { upgrade: "websocket" });
     }
@@ -173,7 +173,7 @@ export class Upgrader {
     const host = fields.get("host") ?? "";
     const own = host ? `${client.facts.tls ? "https" : "http"}://${host}` : undefined;
     const problem = originProblem({
-      origin: asksForWebSocket({ fields }) ? fields.get("origin") : own,
+      origin: asksForWebSocket(fields) ? fields.get("origin") : own,
       host,
       isTls: !isProxied && client.facts.tls !== undefined,
       isLocal: !isProxied && isLoopback(client.facts.destination?.hostname ?? ""),
@@ -213,7 +213,7 @@ export class Upgrader {
   }
 }
 
-function asksForWebSocket({ fields }: Pick<HttpHead, "fields">): boolean {
+function asksForWebSocket(fields: HttpHead["fields"]): boolean {
   const hasToken = (name: string, token: string) =>
     listIn(fields.get(name)?.toLowerCase()).includes(token);
   return hasToken("upgrade", "websocket") && hasToken("connection", "upgrade");
