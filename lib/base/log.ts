@@ -23,11 +23,11 @@ import {
   type Logger,
   type LogRecord,
   type Sink,
-} from "@logtape/logtape";
+} from "npm:@logtape/logtape@^2.4.2";
 import { LineWriter } from "./line_writer.ts";
 import { quote } from "./quote.ts";
 
-export type { Logger } from "@logtape/logtape";
+export type { Logger } from "npm:@logtape/logtape@^2.4.2";
 
 /** The logger of every spawnd module. The message names the event, the properties are its facts. */
 export const log: Logger = getLogger("spawnd");

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "npm:deno-std@^1.4.0/cli/parse_args.js"; // @std/cli
 import type { LogFormat, LogLevel } from "../base/log.ts";
 import { counterHandler } from "../child/handler.ts";
 import type { Option, ServerOptions } from "../server/options.ts";

@@ -5,7 +5,12 @@
  * @module
  */
 
-import { type Node, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
+import {
+  type Node,
+  type ParseError,
+  parseTree,
+  printParseErrorCode,
+} from "npm:jsonc-parser@^3.3.1";
 import { quoted } from "./usage_error.ts";
 
 export type { Node };

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { closestString } from "@std/text/closest-string";
-import { levenshteinDistance } from "@std/text/levenshtein-distance";
+import { closestString } from "npm:deno-std@^1.4.0/text/closest_string.js"; // @std/text
+import { levenshteinDistance } from "npm:deno-std@^1.4.0/text/levenshtein_distance.js";
 
 /** Longer names are no slips of the finger, and would take time to compare. */
 const MAX_LENGTH = 40;

@@ -153,7 +153,7 @@ export class Services {
   async #reloadOnce(read: () => Promise<Wanted> | Wanted, signal: AbortSignal): Promise<void> {
     try {
       const old = this.#wanted.services;
-      const { abortable } = await import("@std/async/abortable");
+      const { abortable } = await import("npm:deno-std@^1.4.0/async/abortable.js");
       await this.#change(await abortable(Promise.resolve(read()), signal), signal);
       this.#hasFailed = false;
       const { differences } = await import("./differences.ts");

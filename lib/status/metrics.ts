@@ -7,7 +7,7 @@
  * @module
  */
 
-import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "npm:prom-client@^15.1.3";
 import type { Observer } from "../base/observer.ts";
 import type { ServerStatus, StatusSource } from "../server/server_status.ts";
 
