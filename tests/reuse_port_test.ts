@@ -29,3 +29,14 @@ Deno.test("both servers need --reuse-port to share a port", async () => {
   assert(second.lines.length === 1, second.lines.join("\n"));
   assertMatch(second.lines[0]!, /Cannot listen on 127\.0\.0\.1:\d+: the port is in use/);
 });
+
+Deno.test("--reuse-port without Deno's --unstable-net is refused in one line", async () => {
+  await using spawnd = Spawnd.runWith(
+    ["--no-config", "--allow-net", "--allow-run"],
+    ...["--reuse-port", "--", "cat"],
+  );
+  assertEquals((await spawnd.ended()).code, 1);
+  assertEquals(spawnd.lines, [
+    "spawnd: Deno does not allow --reuse-port: add --unstable-net",
+  ]);
+});

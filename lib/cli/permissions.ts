@@ -44,6 +44,10 @@ export function missingPermissions(options: ServerOptions, status?: StatusAddres
       : `add --allow-${flag}`;
     return [`Deno does not allow ${what}: ${advice}`];
   });
+  // Deno would end the process (2.9.6). An installed spawnd has no deno.json that sets it.
+  if (options.reusePort && Deno.listenDatagram === undefined) {
+    missing.push("Deno does not allow --reuse-port: add --unstable-net");
+  }
   return [...new Set(missing)];
 }
 
