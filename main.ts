@@ -37,6 +37,11 @@ class StartError extends AggregateError {}
 
 /** Serves until signals end it; resolves to the exit code. */
 async function main(args: readonly string[]): Promise<number> {
+  if (Deno.build.standalone) {
+    throw new StartError([
+      "deno compile cannot make a program of spawnd: its children need deno. Use deno install",
+    ]);
+  }
   const commandLine = parseCommandLine(args);
   if (commandLine.show !== undefined) {
     const { usage } = await import("./lib/cli/usage.ts");

@@ -83,6 +83,14 @@ const REASONS: readonly [text: string, meaning: string][] = [
   ],
 ];
 
+/** The program that runs modules. A compiled one is not Deno, and would start itself as its child. */
+function denoPath(): string {
+  if (Deno.build.standalone) {
+    throw new TypeError("Cannot run modules in a compiled program: they need the deno program");
+  }
+  return Deno.execPath();
+}
+
 /** Variables of every Deno that is started. */
 export const DENO_ENV = {
   DENO_NO_UPDATE_CHECK: "1",
@@ -116,7 +124,7 @@ export function counterHandler(options: { quiet?: boolean } = {}): Handler {
     : FAST_START.filter((flag) => flag !== "--no-remote");
   return {
     name: "counter",
-    command: Deno.execPath(),
+    command: denoPath(),
     args: [
       "run",
       "--quiet",
@@ -151,7 +159,7 @@ export function moduleHandler(
   const resolution = resolutionFlags(module);
   return {
     name: module,
-    command: Deno.execPath(),
+    command: denoPath(),
     args: [
       ...["run", "--quiet", "--no-prompt"],
       ...resolution,
