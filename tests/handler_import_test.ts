@@ -77,9 +77,11 @@ Deno.test("serve() is recognised in a copy from elsewhere, and behind a redirect
   for (
     const address of [
       SERVE,
-      "https://jsr.io/@spawnd/spawnd/0.1.0/lib/handler/serve.ts",
+      "https://jsr.io/@spawnd/spawnd/0.2.0/lib/handler/serve.ts",
       "https://raw.githubusercontent.com/someone/spawnd/v1/lib/handler/serve.ts",
       "file:///home/me/spawnd/lib/handler/serve.ts",
+      "file:///home/me/node_modules/@spawnd/spawnd/lib/handler/serve.js",
+      "npm:/@spawnd/spawnd@0.2.0/handler",
     ]
   ) {
     assertEquals(usesServe(graphOf(address, "code")), true, address);
@@ -96,6 +98,8 @@ Deno.test("other modules of such a name are not taken for serve()", () => {
       "file:///home/me/spawnd/lib/handler/testing.ts",
       "file:///home/me/spawnd/lib/handler/serve.ts.txt",
       "jsr:@spawnd/spawnd",
+      "npm:/@spawnd/spawnd@0.2.0/testing",
+      "npm:/@spawnd/spawnd-tools@0.2.0/handler",
     ]
   ) assertEquals(usesServe(graphOf(address, "code")), false, address);
 });

@@ -28,7 +28,8 @@ export function isFolder(json: string): boolean {
 export const SERVE: string = new URL("../handler/serve.ts", import.meta.url).href;
 
 /** The same of another version, or from elsewhere. */
-const OTHER_SERVE = /spawnd.*\/lib\/handler\/serve\.ts$/s;
+const OTHER_SERVE =
+  /spawnd.*\/lib\/handler\/serve\.[jt]s$|^npm:\/@spawnd\/spawnd(?:@[^\/]+)?\/handler$/s;
 
 /** Whether a module imports `serve()`, itself or through others; importing its types does not count. */
 export function usesServe(json: string): boolean {
