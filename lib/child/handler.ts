@@ -12,7 +12,7 @@
 import { messageOf } from "../base/message_of.ts";
 import type { MessageMode } from "../net/message_mode.ts";
 import { lookUpCommand } from "./look_up.ts";
-import { canSpawn, sandboxEnv, sandboxFlags } from "./sandbox.ts";
+import { canSpawn, importFlags, sandboxEnv, sandboxFlags } from "./sandbox.ts";
 import { quote } from "../base/quote.ts";
 
 /** A program that reads one client's bytes on stdin and writes its replies to stdout. */
@@ -157,6 +157,7 @@ export function moduleHandler(
   { grant = [], checkTypes = false }: { grant?: readonly string[]; checkTypes?: boolean } = {},
 ): Handler {
   const resolution = resolutionFlags(module);
+  const fetching = [...resolution, ...importFlags(grant)];
   return {
     name: module,
     command: denoPath(),
@@ -175,12 +176,12 @@ export function moduleHandler(
     checks: [
       // Deno looks at the values of its flags only when it starts.
       ...(grant.length > 0 ? [checkFlags(grant)] : []),
-      [Deno.execPath(), "cache", "--quiet", ...resolution, module],
+      [Deno.execPath(), "cache", "--quiet", ...fetching, module],
     ],
     inspections: {
       module,
-      graph: ["info", "--json", ...resolution],
-      ...(checkTypes && { types: ["check", "--quiet", ...resolution] }),
+      graph: ["info", "--json", ...fetching],
+      ...(checkTypes && { types: ["check", "--quiet", ...fetching] }),
     },
   };
 }

@@ -69,6 +69,11 @@ export function sandboxFlags(grants: readonly string[]): string[] {
   ];
 }
 
+/** Flags for what fetches the module and what it imports, before it runs. */
+export function importFlags(grants: readonly string[]): string[] {
+  return grants.filter((grant) => has([grant], "import")).map((grant) => `--allow-${grant}`);
+}
+
 /** Variables of a module's process, but not of the check: it has to look up names. */
 export function sandboxEnv(grants: readonly string[]): Record<string, string> {
   return {
