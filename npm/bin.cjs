@@ -25,10 +25,9 @@ const args = [
   ...process.argv.slice(2),
 ];
 
-let child;
-for (const signal of SIGNALS) process.on(signal, () => child?.kill(signal));
+for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
 // In a session of its own, or Ctrl-C would reach Deno twice: from the terminal, and from here.
-child = spawn(deno, args, { stdio: "inherit", detached: true });
+const child = spawn(deno, args, { stdio: "inherit", detached: true });
 child.on("error", ({ message }) => {
   console.error(`spawnd: Cannot start Deno: ${message}`);
   process.exit(1);

@@ -229,7 +229,7 @@ export function assertAddsUp(status: LogRecord): void {
 }
 
 /** Calls `each` for every chunk of text in `stream`. */
-async function readText(
+export async function readText(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   each: (text: string) => void,
 ) {
