@@ -56,7 +56,9 @@ async function main(args: readonly string[]): Promise<number> {
   configureLog({
     level: configuration.logLevel,
     format: configuration.logFormat ?? (await isJournal() ? "journal" : "text"),
-    color: Deno.stderr.isTerminal() && !Deno.noColor,
+    terminal: Deno.stderr.isTerminal()
+      ? { color: !Deno.noColor && readVariable("TERM") !== "dumb" }
+      : undefined,
   });
   // A fault in this program that shows in one connection must not end the others.
   globalThis.addEventListener("unhandledrejection", (event) => {

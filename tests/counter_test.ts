@@ -57,7 +57,7 @@ Deno.test("a message is reported on one line of stderr, whatever its bytes", asy
   const { pid } = await spawnd.record({ message: "end" });
   assertEquals(
     line,
-    `child ${pid} received 32 bytes: "hi \\u001b[2J\\r\\n2026 info  forged\\u{202e}\\u0000ÿ"`,
+    `child ${pid} received 32 bytes: "hi \\u001b[2J\\r\\n2026 info  forged\\u202e\\u0000ÿ"`,
   );
   assertEquals(spawnd.lines.length, 1);
 });

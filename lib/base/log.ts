@@ -1,6 +1,6 @@
 /**
- * The log: events with their facts, as text lines for people or for the journal, or JSON lines for
- * machines. No other file may use the logging library.
+ * The log: events with their facts, as text lines for a person at a terminal, for a file or
+ * for the journal, or as JSON lines. No other file may use the logging library.
  *
  * spawnd's modules only write to {@linkcode log}. A program that uses spawnd as a library sets up
  * LogTape's category `spawnd` itself; until then nothing is logged.
@@ -14,7 +14,6 @@
 
 import {
   configureSync,
-  getAnsiColorFormatter,
   getJsonLinesFormatter,
   getLogger,
   getTextFormatter,
@@ -25,8 +24,11 @@ import {
   type Sink,
 } from "npm:@logtape/logtape@^2.4.2";
 import { LineWriter } from "./line_writer.ts";
-import { quote } from "./quote.ts";
+import { formatFacts } from "./logfmt.ts";
+import { escapeJson } from "./quote.ts";
+import { terminalFormatter } from "./terminal_line.ts";
 
+export { TerminalFact } from "./terminal_line.ts";
 export type { Logger } from "npm:@logtape/logtape@^2.4.2";
 
 /** The logger of every spawnd module. The message names the event, the properties are its facts. */
@@ -56,8 +58,8 @@ export interface LogOptions {
   level: LogLevel;
   /** The format of a line. */
   format: LogFormat;
-  /** Whether text lines are coloured. */
-  color: boolean;
+  /** Whether text lines are for a person at a terminal, and with colour. */
+  terminal?: { readonly color: boolean } | undefined;
 }
 
 /** What a line for the journal begins with (syslog(3)). */
@@ -85,8 +87,8 @@ let writer: LineWriter<LogRecord> | undefined;
  * up, and what does not fit is dropped and counted, warnings last. Call it once, before anything is
  * logged.
  */
-export function configureLog({ level, format, color }: LogOptions): void {
-  const formatter = formatterOf(format, color);
+export function configureLog({ level, format, terminal }: LogOptions): void {
+  const formatter = formatterOf(format, terminal);
   const throttle = getThrottlingFilter({
     limit: WARNINGS_PER_WINDOW,
     windowMs: WINDOW_MS,
@@ -120,21 +122,27 @@ export async function flushLog(timeoutMs: number): Promise<void> {
 }
 
 /** What makes a line of a record. */
-function formatterOf(format: LogFormat, color: boolean): (record: LogRecord) => string {
+function formatterOf(
+  format: LogFormat,
+  terminal: LogOptions["terminal"],
+): (record: LogRecord) => string {
   switch (format) {
-    case "json":
-      return escaped(getJsonLinesFormatter({ properties: "flatten" }));
+    case "json": {
+      const toJson = getJsonLinesFormatter({ properties: "flatten" });
+      return (record) => `${escapeJson(toJson(record).trimEnd())}\n`;
+    }
     case "journal":
       return getTextFormatter({
         format: ({ message, record }) =>
-          `${PRIORITIES[record.level]}${message}${formatFacts(record)}`,
+          `${PRIORITIES[record.level]}${message}${formatFacts(record.properties)}`,
       });
     case "text":
-      return (color ? getAnsiColorFormatter : getTextFormatter)({
+      if (terminal) return terminalFormatter(terminal.color);
+      return getTextFormatter({
         timestamp: "rfc3339",
         level: (level) => (level === "warning" ? "warn" : level).padEnd(5),
         format: ({ timestamp, level, message, record }) =>
-          `${timestamp} ${level} ${message}${formatFacts(record)}`,
+          `${timestamp} ${level} ${message}${formatFacts(record.properties)}`,
       });
   }
 }
@@ -158,34 +166,8 @@ function importanceOf({ level, rawMessage }: LogRecord): "low" | "normal" | "hig
   return level === "info" && rawMessage !== "status" ? "normal" : "high"; // status was asked for
 }
 
-/** The same lines, with what JSON leaves raw escaped: line separators, and what reorders text. */
-function escaped(format: (record: LogRecord) => string): (record: LogRecord) => string {
-  return (record) => {
-    const line = format(record);
-    if (/^[ -~]*\n?$/.test(line)) return line;
-    return line.replace(
-      /(?!\n$)[\p{C}\p{Zl}\p{Zp}]/gu,
-      (character) =>
-        character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
-          .join(""),
-    );
-  };
-}
-
 /** The rate limiter's key: a service's warnings with the same message and reason are of one kind. */
 function kindOf({ rawMessage, properties: { service, reason } }: LogRecord): string {
   return String(rawMessage) + (service === undefined ? "" : ` service=${service}`) +
     (reason === undefined ? "" : ` reason=${reason}`);
-}
-
-/** The facts of an event, each as ` key=value`; values other than plain words are quoted. */
-function formatFacts({ properties }: LogRecord): string {
-  return Object.entries(properties)
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => ` ${key}=${formatValue(value)}`).join("");
-}
-
-function formatValue(value: unknown): string {
-  const text = String(value);
-  return /^[\w.:@/+,[\]-]+$/.test(text) ? text : quote(text);
 }

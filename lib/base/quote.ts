@@ -6,20 +6,39 @@
  */
 
 /**
- * Puts `text` in double quotes, on one line. Quotes, backslashes and every character that is not
- * plainly visible (control, format and separator characters, lone surrogates) become JavaScript
- * escapes.
+ * What is not plainly visible, and could forge a line or send escape sequences to a terminal: control
+ * and format characters, separators, lone surrogates. It is slow to compile at its first use.
+ */
+const invisible = () => /[\p{C}\p{Zl}\p{Zp}]/gu;
+
+/** Whether a text has none of that for certain: the common case. */
+const isPlain = (text: string) => /^[ -~]*$/.test(text);
+
+/**
+ * Puts `text` in double quotes, on one line, as a JSON string. Quotes, backslashes and every character
+ * that is not plainly visible (control, format and separator characters, lone surrogates) are escaped.
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { quote } from "./quote.ts";
  *
- * assertEquals(quote('"hi"\n\x1b[2J'), '"\\"hi\\"\\n\\u001b[2J"');
+ * assertEquals(quote('"hi"\n\x1b[2J\x9b'), '"\\"hi\\"\\n\\u001b[2J\\u009b"');
  * ```
  */
 export function quote(text: string): string {
-  return printable(JSON.stringify(text));
+  return escapeJson(JSON.stringify(text));
+}
+
+/** The same JSON, with what it leaves raw escaped: control characters, and what reorders text. */
+export function escapeJson(json: string): string {
+  if (isPlain(json)) return json;
+  return json.replace(
+    invisible(),
+    (character) =>
+      character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+        .join(""),
+  );
 }
 
 /**
@@ -35,10 +54,9 @@ export function quote(text: string): string {
  * ```
  */
 export function printable(text: string): string {
-  // The common case. The Unicode classes below are slow to compile at their first use.
-  if (/^[ -~]*$/.test(text)) return text;
+  if (isPlain(text)) return text;
   return text.replace(
-    /[\p{C}\p{Zl}\p{Zp}]/gu,
+    invisible(),
     (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
   );
 }

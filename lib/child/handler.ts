@@ -236,6 +236,18 @@ export function commandHandler(command: string, args: readonly string[] = []): H
   };
 }
 
+/**
+ * What a handler runs, with its arguments, as a shell would have it. Arguments may hold a secret, so
+ * this is for its user only, not for a log that is kept.
+ */
+export function wordsOf({ name, command, args }: Handler): string {
+  const at = args.indexOf(name);
+  const words = name === command ? [command, ...args] : at < 0 ? [name] : args.slice(at);
+  return words.map((word) =>
+    /^[\w./@%+~:=,[\]-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
+  ).join(" ");
+}
+
 /** What names a module: its file extension, or the scheme of an address. */
 export const MODULE_PATTERN = /\.(?:[jt]sx?|m[jt]s)$|^(?:file|https?|jsr|npm):/;
 

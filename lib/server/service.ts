@@ -15,10 +15,11 @@ import {
   type IntakeOptions,
   type Refused,
 } from "../admission/intake.ts";
-import type { Logger } from "../base/log.ts";
+import { type Logger, TerminalFact } from "../base/log.ts";
 import type { Observer } from "../base/observer.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { Children } from "../child/children.ts";
+import { wordsOf } from "../child/handler.ts";
 import type { SpawnPace } from "../child/spawn_pace.ts";
 import type { Exit } from "../child/worker.ts";
 import type { Connection } from "../net/connection.ts";
@@ -97,8 +98,11 @@ export class Service implements Target {
     const { settings: { handler, warm }, warnings } = this.#prepared;
     for (const warning of warnings) this.#log.warn(warning);
     this.#acceptWith(acceptors);
-    const address = this.addresses.join(" ");
-    this.#log.info("listening", { address, handler: handler.name, warm });
+    this.#log.info("listening", {
+      address: this.addresses.join(" "),
+      handler: new TerminalFact(wordsOf(handler), handler.name),
+      warm,
+    });
   }
 
   /** Whether nothing more should be accepted. */

@@ -1,0 +1,21 @@
+/**
+ * Facts as `key=value`, in the form that logfmt parsers read: a value that is not a plain word is a
+ * JSON string, so it can neither end its line nor pass for another fact.
+ *
+ * @module
+ */
+
+import { quote } from "./quote.ts";
+
+/** The facts, each with a space before it; those that are `undefined` are left out. */
+export function formatFacts(facts: Readonly<Record<string, unknown>>): string {
+  return Object.entries(facts)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => ` ${key}=${formatValue(value)}`).join("");
+}
+
+/** A value as it is where it is a plain word, else in quotes. */
+export function formatValue(value: unknown): string {
+  const text = String(value);
+  return /^[\w.:@/+,[\]-]+$/.test(text) ? text : quote(text);
+}
