@@ -10,9 +10,11 @@ import { configureLog, flushLog, log, PRIORITIES } from "./lib/base/log.ts";
 import { messageOf } from "./lib/base/message_of.ts";
 import { printable } from "./lib/base/quote.ts";
 import { readVariable } from "./lib/base/variable.ts";
+import type { Checked } from "./lib/cli/check.ts";
 import { type CommandLine, parseCommandLine, UsageError } from "./lib/cli/command_line.ts";
 import type { Configuration } from "./lib/cli/config_file.ts";
-import { missingOf, readAgain, readServices, wantedOf } from "./lib/cli/wanted.ts";
+import { missingPermissions } from "./lib/cli/permissions.ts";
+import { readAgain, readServices, wantedOf } from "./lib/cli/wanted.ts";
 import { ListenError } from "./lib/net/listener.ts";
 import { ServicesError } from "./lib/server/services_error.ts";
 import { Services } from "./lib/server/services.ts";
@@ -49,7 +51,9 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (commandLine.check) {
-    for (const line of (await check(commandLine)).split("\n")) stdout.write(line);
+    const { text, warnings } = await check(commandLine);
+    for (const line of text.split("\n")) stdout.write(line);
+    for (const warning of warnings) stderr.write(`spawnd: warning: ${warning}`);
     return 0;
   }
   const configuration = await readServices(commandLine);
@@ -100,7 +104,7 @@ async function main(args: readonly string[]): Promise<number> {
     }
   }
 
-  const missing = missingOf(configuration);
+  const missing = missingPermissions(configuration);
   if (missing.length > 0) throw new StartError(missing);
   const status = await startStatus(configuration);
   try {
@@ -132,7 +136,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** What `--check` says; its modules are loaded only then. A signal ends it as it would without us. */
-async function check(commandLine: CommandLine): Promise<string> {
+async function check(commandLine: CommandLine): Promise<Checked> {
   const stopping = new AbortController();
   for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
     Deno.addSignalListener(signal as Deno.Signal, () => stopping.abort(128 + number));

@@ -148,7 +148,8 @@ Deno.test("a module with a syntax error exits 1 and says where", async () => {
 Deno.test("missing Deno permissions exit 1, all of them with the flag to add", async () => {
   const net = "spawnd: Deno does not allow listening on 0.0.0.0:9527: add --allow-net, " +
     "or 0.0.0.0:9527 to its list";
-  const run = `spawnd: Deno does not allow running ${Deno.execPath()}: add --allow-run`;
+  const run = `spawnd: Deno does not allow running ${Deno.execPath()}: add --allow-run, ` +
+    `or ${Deno.execPath()} to its list`;
   for (
     const [flags, lines] of [
       [[], [net, run]],

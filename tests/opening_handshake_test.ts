@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { log } from "../lib/base/log.ts";
 import { Networks } from "../lib/net/address.ts";
 import { Connection } from "../lib/net/connection.ts";
 import type { RequestFacts } from "../lib/net/client_facts.ts";
@@ -13,6 +14,7 @@ const upgrader = new Upgrader({
   hasPage: false,
   maxMessageBytes: 1,
   pingMs: 0,
+  log,
 });
 
 /** The request that a WebSocket is opened with at a path, or why it is not. */

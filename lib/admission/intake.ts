@@ -13,7 +13,7 @@ import type { Networks } from "../net/address.ts";
 import { Admission, type AdmissionOptions, type Refusal, type Ticket } from "./admission.ts";
 import type { ChildBudget } from "./child_budget.ts";
 import { Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
-import type { Logger } from "../base/log.ts";
+import { type Logger, RECOVERIES } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import type { Tls } from "../net/tls.ts";
 import type { WebSocketEndpoint } from "../web/upgrade.ts";
@@ -147,6 +147,7 @@ export class Intake {
     const { active, waiting } = this.#admission;
     this.#context.log.warn("full: accepting again when a connection ends", { active, waiting });
     await this.#admission.capacity();
+    this.#context.log.info(RECOVERIES.accept);
   }
 
   /** From now on there is capacity for every connection that the kernel has completed. */

@@ -6,8 +6,8 @@
  * LogTape's category `spawnd` itself; until then nothing is logged.
  *
  * All facts are escaped on output, so that a client can neither forge a line nor send escape
- * sequences to the terminal. Warnings of one kind are rate-limited, since clients can cause most of
- * them.
+ * sequences to the terminal. Warnings of one kind, and what says that they are over, are rate-limited,
+ * since clients can cause most of them.
  *
  * @module
  */
@@ -72,6 +72,15 @@ export const PRIORITIES = {
   trace: "<7>",
 } as const satisfies Record<LogRecord["level"], string>;
 
+/** What is logged, at level info, when a condition that was warned of is over. */
+export const RECOVERIES = {
+  accept: "accepting again",
+  start: "children can be started again",
+  warm: "warm children start again",
+  success: "a client's child has succeeded again",
+  notify: "the service manager is notified again",
+} as const;
+
 /** How many warnings of one kind are written per window; the rest are only counted. */
 const WARNINGS_PER_WINDOW = 5;
 const WINDOW_MS = 10_000;
@@ -103,7 +112,7 @@ export function configureLog({ level, format, terminal }: LogOptions): void {
     sinks: {
       stderr: queuedSink(formatter),
     },
-    filters: { throttle: (record) => record.level !== "warning" || throttle(record) },
+    filters: { throttle: (record) => !isThrottled(record) || throttle(record) },
     loggers: [
       {
         category: "spawnd",
@@ -164,6 +173,12 @@ function queuedSink(formatter: (record: LogRecord) => string): Sink {
 function importanceOf({ level, rawMessage }: LogRecord): "low" | "normal" | "high" {
   if (level === "debug" || rawMessage === "stderr") return "low";
   return level === "info" && rawMessage !== "status" ? "normal" : "high"; // status was asked for
+}
+
+/** Whether clients can cause an event as often as they like: warnings, and that they are over. */
+function isThrottled({ level, rawMessage }: LogRecord): boolean {
+  return level === "warning" ||
+    level === "info" && (Object.values(RECOVERIES) as unknown[]).includes(rawMessage);
 }
 
 /** The rate limiter's key: a service's warnings with the same message and reason are of one kind. */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Logger } from "../base/log.ts";
+import { type Logger, RECOVERIES } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import type { Observer } from "../base/observer.ts";
 import type { ClientFacts } from "../net/client_facts.ts";
@@ -16,7 +16,13 @@ import { ucspiVariables, UNSET_VARIABLES } from "./environment.ts";
 import { GrantAdvice } from "./grant_advice.ts";
 import { HandlerError } from "./handler.ts";
 import { checkHandler } from "./handler_check.ts";
-import { type Launch, type LaunchOptions, prepareLaunch, withHeader } from "./launch.ts";
+import {
+  type Launch,
+  type LaunchOptions,
+  type Preparation,
+  prepareLaunch,
+  withHeader,
+} from "./launch.ts";
 import { Pool } from "./pool.ts";
 import type { SpawnPace } from "./spawn_pace.ts";
 import { StartGate } from "./start_gate.ts";
@@ -58,20 +64,26 @@ const CANNOT_RUN = 126;
 const NOT_FOUND = 127;
 const RECHECK_INTERVAL_MS = 1_000;
 
+/** Options for {@linkcode checkChildren}. */
+export interface CheckOptions {
+  /** Ends the check. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is told when it takes long; by default nothing is. */
+  readonly log?: Logger;
+}
+
 /**
- * Checks that a child can be started, and finds out what its start takes, and what of it deserves a
- * warning.
+ * Checks that a child can be started, and finds out what its start takes.
  *
- * @param signal Ends the check.
  * @throws {HandlerError} It cannot.
  */
 export async function checkChildren(
   options: LaunchOptions,
-  signal?: AbortSignal,
-): Promise<{ launch: Launch; warnings: string[] }> {
-  const { launch, surroundings, warnings } = await prepareLaunch(options, signal);
-  const usesServe = await checkHandler(options.handler, surroundings, signal);
-  return { launch: usesServe ? withHeader(launch) : launch, warnings };
+  { signal, log }: CheckOptions = {},
+): Promise<Preparation> {
+  const { surroundings, launch, ...found } = await prepareLaunch(options, signal);
+  const usesServe = await checkHandler(options.handler, { surroundings, signal, log });
+  return { ...found, launch: usesServe ? withHeader(launch) : launch };
 }
 
 /** All child processes of a server. */
@@ -92,6 +104,8 @@ export class Children {
   #advice: GrantAdvice;
   #failedAtMs = -Infinity;
   #recheckedAtMs = -Infinity;
+  /** What keeps children from being started: no process, or no program. */
+  #obstacle: "spawn" | "program" | undefined;
   readonly #gate: StartGate;
   readonly #pool: Pool<Worker>;
 
@@ -208,8 +222,10 @@ export class Children {
     } catch (error) {
       this.unspawned++;
       this.#failedAtMs = performance.now();
+      this.#obstacle = "spawn";
       throw error;
     }
+    this.#overcome("spawn");
     this.spawned++;
     observer.spawned((performance.now() - beganAtMs) / 1000);
     this.#running.add(worker);
@@ -220,9 +236,17 @@ export class Children {
       this.exits[how] = (this.exits[how] ?? 0) + 1;
       if (code !== 0) this.#advice.childFailed();
       if (code === CANNOT_RUN || code === NOT_FOUND) this.#recheck();
+      else this.#overcome("program");
     });
     worker.ended.then(() => this.#running.delete(worker));
     return worker;
+  }
+
+  /** Says that children can be started again, if this is what kept them. */
+  #overcome(obstacle: "spawn" | "program"): void {
+    if (this.#obstacle !== obstacle) return;
+    this.#obstacle = undefined;
+    this.#context.log.info(RECOVERIES.start);
   }
 
   /** Whether the handler's program is still there, when a child ends as if it were not. */
@@ -235,6 +259,7 @@ export class Children {
       await checkChildren(this.#options);
     } catch (error) {
       this.#failedAtMs = performance.now();
+      this.#obstacle = "program";
       this.#context.log.warn("children cannot be started", { error: messageOf(error) });
     }
   }

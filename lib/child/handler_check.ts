@@ -5,7 +5,7 @@
  * @module
  */
 
-import { log } from "../base/log.ts";
+import type { Logger } from "../base/log.ts";
 import { addressOf, DENO_ENV, type Handler, HandlerError } from "./handler.ts";
 import type { Surroundings } from "./launch.ts";
 import { isFolder, SERVE, usesServe } from "./module_graph.ts";
@@ -20,6 +20,8 @@ interface CheckContext {
   readonly surroundings: Surroundings;
   /** Ends the check, and whatever it has started. */
   readonly signal: AbortSignal | undefined;
+  /** Is told when the check takes long. */
+  readonly log: Logger | undefined;
 }
 
 /**
@@ -31,14 +33,14 @@ interface CheckContext {
  */
 export async function checkHandler(
   handler: Handler,
-  surroundings: Surroundings,
-  signal?: AbortSignal,
+  options: Omit<CheckContext, "handler">,
 ): Promise<boolean> {
-  const context = { handler, surroundings, signal };
+  const { surroundings, log } = options;
+  const context = { handler, ...options };
   const isElsewhere = surroundings.cwd !== undefined || surroundings.gid !== undefined;
   const graph = readGraph(context);
   const notice = setTimeout(() => {
-    log.info("still fetching and compiling the handler", { handler: handler.name });
+    log?.info("still fetching and compiling the handler", { handler: handler.name });
   }, NOTICE_MS);
   try {
     const { module, types } = handler.inspections ?? {};

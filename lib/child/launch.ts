@@ -66,20 +66,28 @@ export interface Launch {
 /** Where children run, and as whom: what the check of a handler shares with them. */
 export type Surroundings = Pick<Deno.CommandOptions, "cwd" | "env" | "clearEnv" | "uid" | "gid">;
 
+/** What was found out about the start of children. */
+export interface Preparation {
+  readonly launch: Launch;
+  /** What of it deserves a warning. */
+  readonly warnings: readonly string[];
+  /** How many descriptors the server may have, where that is known. */
+  readonly descriptors: number | undefined;
+}
+
 /**
- * Finds out how children can be started on this machine, with the permissions there are, and what of
- * it deserves a warning.
+ * Finds out how children can be started on this machine, with the permissions there are.
  *
  * @throws {HandlerError} There is no such user, or what it takes is missing.
  */
 export async function prepareLaunch(
   options: LaunchOptions,
   signal?: AbortSignal,
-): Promise<{ launch: Launch; surroundings: Surroundings; warnings: string[] }> {
+): Promise<Preparation & { surroundings: Surroundings }> {
   const { handler, stderr, cwd, clearEnv, leave } = options;
   const wantsGroup = options.group && (handler.canSpawn || hasTerminal());
   const facts = await inspect(options, wantsGroup, signal);
-  const { sh, setsid, setpriv, user, variables } = facts;
+  const { sh, setsid, setpriv, user, variables, descriptors } = facts;
   const { uid, gid } = user ?? options;
   const identity = { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
   const canSignalGroups = isRunGranted();
@@ -107,7 +115,7 @@ export async function prepareLaunch(
     signalsGroup: wantsGroup && setsid !== undefined && canSignalGroups,
     leavesRemains: leave,
   };
-  return { launch, surroundings: { ...place, env, ...identity }, warnings };
+  return { launch, surroundings: { ...place, env, ...identity }, warnings, descriptors };
 }
 
 /** The same launch for a module that uses `serve()`. */
@@ -124,16 +132,23 @@ const NO_SHELL = "children share the server's process group, and its signals: " 
 const NO_SIGNALS =
   "only the children themselves are stopped, not what they start: that takes an --allow-run without a list";
 
+/** Whether children cannot be started without sh(1). */
+export function needsShell(
+  { stderr, user, clearEnv }: Partial<Pick<LaunchOptions, "stderr" | "user" | "clearEnv">>,
+): boolean {
+  return stderr === "client" || user !== undefined || clearEnv === true;
+}
+
 /** Asks the system what `options` need to know of it. */
 async function inspect(
-  { handler, stderr, user, uid, gid, clearEnv }: LaunchOptions,
+  options: LaunchOptions,
   wantsGroup: boolean,
   signal?: AbortSignal,
 ): Promise<SystemFacts> {
-  const needsShell = stderr === "client" || user !== undefined || clearEnv;
-  if (!needsShell && !wantsGroup && gid === undefined) return {};
+  const { handler, user, uid, gid, clearEnv } = options;
+  if (!needsShell(options) && !wantsGroup && gid === undefined) return {};
   if (!isRunGranted("sh")) {
-    if (needsShell) {
+    if (needsShell(options)) {
       throw new HandlerError(handler, "Deno does not allow running sh: add sh to --allow-run");
     }
     return {};

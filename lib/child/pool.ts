@@ -22,7 +22,7 @@
  */
 
 import { CLOCK, type Clock } from "../base/clock.ts";
-import { log, type Logger } from "../base/log.ts";
+import { log, type Logger, RECOVERIES } from "../base/log.ts";
 import type { Exit } from "./worker.ts";
 
 /** What the pool needs of a worker. */
@@ -142,8 +142,13 @@ export class Pool<W extends Poolable> {
       this.#idle.length + this.#retiring.size < 2 * size;
   }
 
+  /** Whether the newest worker may turn out to have started, after others failed. */
+  get #isRecovering(): boolean {
+    return !this.#cold && this.#failures > 0 && this.#newest?.worker.exit === null;
+  }
+
   #scheduleRefill(): void {
-    if (this.#cancelRefill !== undefined || !this.#isBelowSize) return;
+    if (this.#cancelRefill !== undefined || !this.#isBelowSize && !this.#isRecovering) return;
     const { clock, mayStart } = this.#options;
     const dueInMs = this.#nextStartMs() - clock.now();
     const waitMs = Math.max(dueInMs, mayStart() ? 0 : START_INTERVAL_MS);
@@ -154,10 +159,13 @@ export class Pool<W extends Poolable> {
   }
 
   #refill(): void {
-    if (!this.#isBelowSize) return;
     if (this.#nextStartMs() <= this.#options.clock.now() && this.#options.mayStart()) {
       // After failures, a start is due because the newest worker stayed up or the backoff is over.
-      if (this.#failures > 0 && this.#newest?.worker.exit === null) this.#failures = 0;
+      if (this.#isRecovering) {
+        this.#failures = 0;
+        this.#options.log.info(RECOVERIES.warm);
+      }
+      if (!this.#isBelowSize) return;
       try {
         this.#add();
       } catch (error) {

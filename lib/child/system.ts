@@ -33,11 +33,14 @@ export interface SystemFacts {
   };
   /** The variables that were asked for, where they are set. */
   readonly variables?: Record<string, string>;
+  /** How many descriptors a process may have; Deno raises its own limit to the hard one (2.9.6). */
+  readonly descriptors?: number;
 }
 
 /** $1 user, $2 group, $3 uid, $4 gid, the rest: names of variables to read. */
 const SCRIPT = `
 say() { printf '%s=%s\\0' "$1" "$2"; }
+printf 'descriptors='; ulimit -n; printf '\\0'
 fail() { echo "$1" >&2; exit 1; }
 groups() { getent group -- "$1" 2>/dev/null; cat /etc/group; }
 user=$1 group=$2 uid=$3 gid=$4
@@ -105,6 +108,7 @@ export async function inspectSystem(
         },
       },
     }),
+    ...(Number(facts.get("descriptors")) > 0 && { descriptors: Number(facts.get("descriptors")) }),
     variables: Object.fromEntries(
       variables.filter((name) => facts.has(`=${name}`)).map((
         name,

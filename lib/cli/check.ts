@@ -5,13 +5,19 @@
  * @module
  */
 
+import { formatWarning } from "../base/warning.ts";
 import { messageOf } from "../base/message_of.ts";
 import { checkChildren } from "../child/children.ts";
 import { type Handler, HandlerError } from "../child/handler.ts";
 import { formatSocketAddress } from "../net/address.ts";
 import { formatListenAddress } from "../net/listen_address.ts";
 import { type Option, OPTIONS, type ServerOptions } from "../server/options.ts";
-import { childrenProblem, resolveSettings } from "../server/settings.ts";
+import {
+  childrenProblem,
+  descriptorsWarning,
+  resolveSettings,
+  warningsOf,
+} from "../server/settings.ts";
 import { type CommandLine, type CommandSettings, DEFAULTS } from "./command_line.ts";
 import type { ConfigurationError } from "./config_file.ts";
 import { SHARED_OPTIONS } from "./config_keys.ts";
@@ -21,14 +27,30 @@ import { missingPermissions } from "./permissions.ts";
 import { shown, UsageError } from "./usage_error.ts";
 import { readServices } from "./wanted.ts";
 
+/** What can be served. */
+export interface Checked {
+  readonly text: string;
+  /** One line each. */
+  readonly warnings: readonly string[];
+}
+
+/** What is found out about a service. */
+interface Findings {
+  /** What keeps it from being served. */
+  readonly problems: string[];
+  readonly warnings: string[];
+  /** How many descriptors the server may have, where that is known. */
+  descriptors: number | undefined;
+}
+
 /**
  * Checks what a command line asks for, and describes it.
  *
  * @param signal Ends the checks.
- * @return A text to print, without a line break at its end.
+ * @return A text to print, without a line break at its end, and what a start would warn of.
  * @throws {UsageError} It cannot be served as it is; with all that is wrong, in the file and besides.
  */
-export async function check(commandLine: CommandLine, signal: AbortSignal): Promise<string> {
+export async function check(commandLine: CommandLine, signal: AbortSignal): Promise<Checked> {
   const problems: string[] = [];
   let configuration;
   try {
@@ -40,41 +62,58 @@ export async function check(commandLine: CommandLine, signal: AbortSignal): Prom
   }
   const { services, maxChildren } = configuration;
   const blocks = [describeCommand(configuration)];
+  const warnings: string[] = [];
+  const named = (name: string) => (text: string) => name === "" ? text : `${name}: ${text}`;
+  const settings = [...services.values()].map(resolveSettings);
+  let allowed: number | undefined;
   for (const [name, options] of services) {
-    const found = await findProblems(options, configuration, signal);
-    problems.push(...found.map((text) => name === "" ? text : `${name}: ${text}`));
+    const found = await inspect(options, signal);
+    problems.push(...found.problems.map(named(name)));
+    warnings.push(...found.warnings.map(named(name)));
+    allowed ??= found.descriptors;
     blocks.push(describe(name, options));
   }
-  const limit = childrenProblem([...services.values()].map(resolveSettings), maxChildren);
+  problems.push(...missingPermissions(configuration));
+  const limit = childrenProblem(settings, maxChildren);
   if (limit !== undefined) problems.push(limit);
+  const warning = allowed && descriptorsWarning(settings, maxChildren, allowed);
+  if (warning) warnings.push(warning);
   signal.throwIfAborted();
   if (problems.length > 0) throw new UsageError([...new Set(problems)]);
-  return blocks.filter((block) => block !== "").join("\n\n");
+  return { text: blocks.filter((block) => block !== "").join("\n\n"), warnings };
 }
 
-/** What keeps a service from being served. */
-async function findProblems(
-  options: ServerOptions,
-  { status }: CommandSettings,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const problems = missingPermissions(options, status);
+/** Finds out whether a service can be served, but for permissions. */
+async function inspect(options: ServerOptions, signal: AbortSignal): Promise<Findings> {
   const settings = resolveSettings(options);
-  if (problems.length === 0 && settings.cert.length > 0) {
+  const { cert, key, clientCa } = settings;
+  const findings: Findings = {
+    problems: [],
+    warnings: warningsOf(settings),
+    descriptors: undefined,
+  };
+  const { problems, warnings } = findings;
+  if (cert.length > 0 && [...cert, ...key, ...clientCa].every(isReadable)) {
     const { Tls } = await import("../net/tls.ts");
     try {
-      new Tls(settings);
+      warnings.push(...new Tls(settings).warnings.map(formatWarning));
     } catch (error) {
       problems.push(`TLS: ${messageOf(error)}`);
     }
   }
   try {
-    await checkChildren(settings, signal);
+    const found = await checkChildren(settings, { signal });
+    warnings.push(...found.warnings);
+    findings.descriptors = found.descriptors;
   } catch (error) {
     if (!(error instanceof HandlerError) || signal.aborted) throw error;
     problems.push(error.message);
   }
-  return problems;
+  return findings;
+}
+
+function isReadable(path: string): boolean {
+  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
 /** What the command itself does besides, if anything. */

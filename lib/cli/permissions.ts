@@ -1,62 +1,119 @@
 /**
- * The permissions of Deno that a server needs and does not have. Deno would ask for one, or throw
- * once it is used; to name them all at the start, with their flags, is better.
+ * The permissions of Deno that there have to be, and are not. Deno would ask for one, or throw once it
+ * is used; to name them all at the start, with their flags, is better.
+ *
+ * What the list of a flag has in it cannot be asked for, only whether it has something. So that a flag
+ * was given a list shows where something else that is needed is in it.
  *
  * @module
  */
 
+import { needsShell } from "../child/launch.ts";
 import { formatSocketAddress } from "../net/address.ts";
 import type { ServerOptions } from "../server/options.ts";
+import type { CommandSettings } from "./command_line.ts";
 import { listenAddresses } from "./listen_addresses.ts";
-import type { StatusAddress } from "./option_values.ts";
 
-/** A permission, what it is for, and its flag without the dashes, perhaps with what else will do. */
-type Need = readonly [permission: Deno.PermissionDescriptor, what: string, flag: string];
+/** A permission, and what it is for. */
+interface Need {
+  readonly permission: Deno.PermissionDescriptor;
+  readonly what: string;
+  /** What the list of its flag has to have in it. */
+  readonly value: string;
+  /** The service that needs it, if it has a name. */
+  readonly service: string;
+}
 
-/** What Deno does not allow of what these options need, one line each with the flag that does. */
-export function missingPermissions(options: ServerOptions, status?: StatusAddress): string[] {
-  const { handler: { command }, cert = [], key = [], clientCa = [] } = options;
-  const needs: Need[] = [];
-  const read = (path: string) => needs.push(needFile("read", path));
-  for (const address of listenAddresses(options)) {
-    if (address.transport === "tcp") {
-      const host = formatSocketAddress({ ...address, hostname: address.hostname || "::" });
-      needs.push(needNet(`listening on ${host}`, host));
-    } else if (address.transport === "unix") {
-      read(address.path);
-      needs.push(needFile("write", address.path));
-    } else if (typeof address.fd === "string") {
-      const variable = "LISTEN_FDNAMES";
-      needs.push([{ name: "env", variable }, `reading ${variable}`, `env=${variable}`]);
-    }
-  }
-  needs.push([{ name: "run", command }, `running ${command}`, "run"]);
+/** What there is to be served, and besides. */
+interface Served extends Pick<CommandSettings, "status"> {
+  readonly services: ReadonlyMap<string, ServerOptions>;
+}
+
+/**
+ * What Deno does not allow of what there is to be served, one line each with the flag that does. Lines
+ * begin with the names of the services.
+ */
+export function missingPermissions({ services, status }: Served): string[] {
+  const needs = [...services].flatMap(([name, options]) =>
+    needsOf(options).map((need) => ({ ...need, service: name }))
+  );
   if (status) {
     const host = formatSocketAddress(status);
-    needs.push(needNet(`serving its status on ${host}`, host));
+    needs.push({ ...needNet(`serving its status on ${host}`, host), service: "" });
   }
-  for (const path of [...cert, ...key, ...clientCa]) read(path);
-  const missing = needs.flatMap(([permission, what, flag]) => {
-    const { state } = Deno.permissions.querySync(permission);
-    if (state === "granted") return [];
-    const advice = state === "denied"
-      ? `remove its --deny-${permission.name}`
-      : `add --allow-${flag}`;
-    return [`Deno does not allow ${what}: ${advice}`];
-  });
+  const narrowed = new Set(
+    needs.filter(({ permission }) =>
+      isGranted(permission) && !isGranted({ name: permission.name } as Deno.PermissionDescriptor)
+    ).map(({ permission }) => permission.name),
+  );
+  const missing = new Map<string, Set<string>>();
+  const add = (service: string, problem: string) =>
+    missing.set(problem, (missing.get(problem) ?? new Set()).add(service));
+  for (const need of needs) {
+    if (isGranted(need.permission)) continue;
+    const advice = adviceFor(need, narrowed.has(need.permission.name));
+    add(need.service, `Deno does not allow ${need.what}: ${advice}`);
+  }
   // Deno would end the process (2.9.6). An installed spawnd has no deno.json that sets it.
-  if (options.reusePort && Deno.listenDatagram === undefined) {
-    missing.push("Deno does not allow --reuse-port: add --unstable-net");
+  if (Deno.listenDatagram === undefined) {
+    for (const [name, { reusePort }] of services) {
+      if (reusePort) add(name, "Deno does not allow --reuse-port: add --unstable-net");
+    }
   }
-  return [...new Set(missing)];
+  return [...missing].map(([problem, services]) => {
+    const names = [...services].filter((name) => name !== "").join(", ");
+    return names === "" ? problem : `${names}: ${problem}`;
+  });
 }
 
-/** What a list has in it cannot be asked for, only whether it has one address. */
-function needNet(what: string, host: string): Need {
-  return [{ name: "net", host }, what, `net, or ${host} to its list`];
+function needsOf(options: ServerOptions): Omit<Need, "service">[] {
+  const { handler: { command }, cert = [], key = [], clientCa = [] } = options;
+  const needs = listenAddresses(options).flatMap((address) => {
+    if (address.transport === "tcp") {
+      const host = formatSocketAddress({ ...address, hostname: address.hostname || "::" });
+      return [needNet(`listening on ${host}`, host)];
+    }
+    if (address.transport === "unix") return [needRead(address.path), needWrite(address.path)];
+    return typeof address.fd === "string" ? [needEnv("LISTEN_FDNAMES")] : [];
+  });
+  return [
+    ...needs,
+    needRun(command),
+    ...(needsShell(options) ? [needRun("sh")] : []),
+    ...[...cert, ...key, ...clientCa].map(needRead),
+  ];
 }
 
-function needFile(name: "read" | "write", path: string): Need {
-  const what = name === "read" ? "reading" : "writing";
-  return [{ name, path }, `${what} ${path}`, `${name}=${path}`];
+function needNet(what: string, host: string): Omit<Need, "service"> {
+  return { permission: { name: "net", host }, what, value: host };
+}
+
+function needRun(command: string): Omit<Need, "service"> {
+  return { permission: { name: "run", command }, what: `running ${command}`, value: command };
+}
+
+function needRead(path: string): Omit<Need, "service"> {
+  return { permission: { name: "read", path }, what: `reading ${path}`, value: path };
+}
+
+function needWrite(path: string): Omit<Need, "service"> {
+  return { permission: { name: "write", path }, what: `writing ${path}`, value: path };
+}
+
+function needEnv(variable: string): Omit<Need, "service"> {
+  return { permission: { name: "env", variable }, what: `reading ${variable}`, value: variable };
+}
+
+function isGranted(permission: Deno.PermissionDescriptor): boolean {
+  return Deno.permissions.querySync(permission).state === "granted";
+}
+
+/** @param isNarrowed Whether its flag was given a list. */
+function adviceFor({ permission, value }: Omit<Need, "service">, isNarrowed: boolean): string {
+  const { name } = permission;
+  if (Deno.permissions.querySync(permission).state === "denied") return `remove its --deny-${name}`;
+  if (isNarrowed) return `add ${value} to the list of --allow-${name}`;
+  return name === "net" || name === "run"
+    ? `add --allow-${name}, or ${value} to its list`
+    : `add --allow-${name}=${value}`;
 }

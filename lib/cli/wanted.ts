@@ -42,7 +42,7 @@ export async function readAgain(
   const problems = [
     ...FIXED.filter((key) => JSON.stringify(configuration[key]) !== JSON.stringify(running[key]))
       .map((key) => `${nameOf(key)}: a change takes a restart`),
-    ...missingOf(configuration),
+    ...missingPermissions(configuration),
   ];
   if (problems.length > 0) throw new AggregateError(problems);
   return wantedOf(configuration);
@@ -54,10 +54,4 @@ export function wantedOf({ services, maxChildren }: Configuration): Wanted {
     [name, resolveSettings(options)] as const
   );
   return { services: new Map(settings), maxChildren };
-}
-
-/** What Deno does not allow of what there is to be served, one line each with the flag that does. */
-export function missingOf({ services, status }: Configuration): string[] {
-  const missing = [...services.values()].flatMap((options) => missingPermissions(options, status));
-  return [...new Set(missing)];
 }

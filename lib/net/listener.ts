@@ -14,7 +14,7 @@ import { type AcceptedConn, Connection } from "./connection.ts";
 import { addressProblem, formatSocket, type ListenAddress } from "./listen_address.ts";
 import { ListenError } from "./listen_error.ts";
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
-import { log } from "../base/log.ts";
+import { log, type Logger, RECOVERIES } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 
 export { ListenError } from "./listen_error.ts";
@@ -70,6 +70,8 @@ export class Listener {
   /** How many accepts of this turn will still find the backlog as it is. */
   #acceptsLeft = 0;
   #isPaused = false;
+  /** Whether the last accept has failed, by no client's doing. */
+  #hasFailed = false;
 
   private constructor(socket: AcceptingSocket, keepAlive: boolean, name?: string) {
     this.#socket = socket;
@@ -132,24 +134,32 @@ export class Listener {
     return this.#socket !== undefined && !this.#isPaused;
   }
 
-  /** Accepts the next client; resolves to `undefined` once it is closed. Never rejects. */
-  async accept(): Promise<Connection | undefined> {
+  /**
+   * Accepts the next client; resolves to `undefined` once it is closed. Never rejects.
+   *
+   * @param getLog The log of whoever has the listener at the time.
+   */
+  async accept(getLog: () => Logger = () => log): Promise<Connection | undefined> {
     while (this.#socket !== undefined) {
       try {
         const accepting = this.#socket.accept();
         if (this.#closeTimer) await this.#closeIfEmpty(accepting);
-        return Connection.accepted(await accepting, { keepAlive: this.#keepAlive });
+        const conn = await accepting;
+        if (this.#hasFailed) getLog().info(RECOVERIES.accept);
+        this.#hasFailed = false;
+        return Connection.accepted(conn, { keepAlive: this.#keepAlive });
       } catch (error) {
         if (error instanceof Deno.errors.BadResource) return; // closed
         // A client's reset before accept (seen on 2.9 as NotConnected).
         if (error instanceof Deno.errors.NotConnected) {
-          log.debug("connection reset before accept");
+          getLog().debug("connection reset before accept");
           if (isTurnDue()) await nextTurn();
           continue;
         }
         // For example EMFILE, out of descriptors: the connection stays in the backlog, and an
         // immediate retry would fail the same way.
-        log.warn("cannot accept", { error: String(error) });
+        getLog().warn("cannot accept", { error: String(error) });
+        this.#hasFailed = true;
         this.#isPaused = true;
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
         this.#isPaused = false;

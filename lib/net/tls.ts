@@ -19,6 +19,7 @@ import {
   type Server,
   type TLSSocket,
 } from "node:tls";
+import type { Warning } from "../base/warning.ts";
 import type { TlsFacts } from "./client_facts.ts";
 import { Connection } from "./connection.ts";
 import { subjectOf } from "./distinguished_name.ts";
@@ -63,6 +64,11 @@ export class Tls {
     this.#context = new Context(options, old && old.#context);
   }
 
+  /** What of its files deserves a warning. */
+  get warnings(): readonly Warning[] {
+    return this.#context.warnings;
+  }
+
   /**
    * Performs the handshake; resolves to a connection that carries the decrypted bytes. There is no
    * timeout: close `client` to abort.
@@ -88,6 +94,7 @@ export class Tls {
 
 /** What the files say: an engine that is set up with them. */
 class Context {
+  readonly warnings: readonly Warning[];
   readonly #server: Server;
   /** The certificates that clients' are verified with; none if clients need none. */
   readonly #authorities: readonly X509Certificate[];
@@ -120,6 +127,7 @@ class Context {
       handshakeTimeout: -1, // none: its timer would keep a client that has gone in memory
     };
     const identities = cert.map((file, index) => readIdentity(file, key[index]!));
+    this.warnings = identities.flatMap(({ warnings }) => warnings);
     identities.forEach(({ cert, key }, index) => {
       requireUsable(createServer({ ...settings, cert, key }), options.key[index]!);
     });

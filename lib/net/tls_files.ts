@@ -7,7 +7,7 @@
  */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { log } from "../base/log.ts";
+import type { Warning } from "../base/warning.ts";
 
 /** A certificate, with its chain and its key. */
 export interface Identity {
@@ -17,6 +17,8 @@ export interface Identity {
   readonly key: string;
   /** The host names that it is for, in lower case. */
   readonly names: readonly string[];
+  /** What deserves a warning. */
+  readonly warnings: readonly Warning[];
 }
 
 /** The largest file that is read. */
@@ -46,12 +48,12 @@ export function readIdentity(certFile: string, keyFile: string): Identity {
   }
   const [from, to] = [leaf!.validFrom, leaf!.validTo].map((date) => new Date(date));
   const now = new Date();
-  if (now < from! || now > to!) {
-    const dates = { file: certFile, from: from!.toISOString(), to: to!.toISOString() };
-    log.warn("the certificate is not valid today", dates);
-  }
+  const dates = { file: certFile, from: from!.toISOString(), to: to!.toISOString() };
+  const warnings: Warning[] = now < from! || now > to!
+    ? [["the certificate is not valid today", dates]]
+    : [];
   const names = leaf!.subjectAltName?.toLowerCase().matchAll(/dns:([^\s,]+)/g) ?? [];
-  return { cert, key, names: Array.from(names, ([, name]) => name!) };
+  return { cert, key, names: Array.from(names, ([, name]) => name!), warnings };
 }
 
 /**

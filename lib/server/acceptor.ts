@@ -9,6 +9,7 @@
  */
 
 import { isTurnDue, nextTurn } from "../base/event_loop.ts";
+import type { Logger } from "../base/log.ts";
 import type { Connection } from "../net/connection.ts";
 import { formatWebSocketAddress } from "../net/listen_address.ts";
 import type { Listener } from "../net/listener.ts";
@@ -16,6 +17,8 @@ import type { WebSocketEndpoint } from "../web/upgrade.ts";
 
 /** What an acceptor needs of a server. */
 export interface Target {
+  /** Its log. */
+  readonly log: Logger;
   /** Whether nothing more should be accepted. */
   readonly isFull: boolean;
   /** Resolves when it is not full. */
@@ -78,7 +81,7 @@ export class Acceptor {
 
   async #run(): Promise<void> {
     for (;;) {
-      const client = await this.listener.accept();
+      const client = await this.listener.accept(() => this.#target!.log);
       if (client === undefined) return;
       // Another acceptor may have taken the last place while this one waited for a client.
       if (this.#isFull) await this.#room();

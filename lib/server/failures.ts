@@ -6,7 +6,7 @@
  */
 
 import { CLOCK, type Clock } from "../base/clock.ts";
-import { log, type Logger } from "../base/log.ts";
+import { log, type Logger, RECOVERIES } from "../base/log.ts";
 
 /** How many children in a row fail before a warning. */
 const MIN_FAILURES = 3;
@@ -20,6 +20,8 @@ export class Failures {
   readonly #exits = new Map<string, number>();
   #count = 0;
   #warnedAtMs = -Infinity;
+  /** Whether there was a warning since the last one that succeeded. */
+  #hasWarned = false;
 
   constructor(logger: Logger = log, clock: Pick<Clock, "now"> = CLOCK) {
     this.#log = logger;
@@ -34,6 +36,8 @@ export class Failures {
    */
   add(exit: number | string): boolean {
     if (exit === 0) {
+      if (this.#hasWarned) this.#log.info(RECOVERIES.success, { failures: this.#count });
+      this.#hasWarned = false;
       this.#exits.clear();
       this.#count = 0;
       return false;
@@ -45,6 +49,7 @@ export class Failures {
       return false;
     }
     this.#warnedAtMs = now;
+    this.#hasWarned = true;
     const exits = [...this.#exits].map(([exit, count]) => `${exit}:${count}`).join();
     this.#log.warn("every client's child fails", { count: this.#count, exits });
     return true;

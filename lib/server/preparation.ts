@@ -5,7 +5,9 @@
  * @module
  */
 
+import type { Logger } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
+import type { Warning } from "../base/warning.ts";
 import { checkChildren } from "../child/children.ts";
 import type { Launch } from "../child/launch.ts";
 import { Networks } from "../net/address.ts";
@@ -24,8 +26,10 @@ export interface Prepared {
   readonly settings: Settings;
   readonly networks: Readonly<Record<NetworkOption, Networks>>;
   readonly launch: Launch;
-  /** What of the settings and the launch deserves a warning. */
-  readonly warnings: readonly string[];
+  /** What of the settings, the launch and the certificates deserves a warning. */
+  readonly warnings: readonly Warning[];
+  /** How many descriptors the server may have, where that is known. */
+  readonly descriptors: number | undefined;
   readonly tls: Tls | undefined;
   /** What opens WebSockets, if any of its addresses is for them. */
   readonly upgrader: Upgrader | undefined;
@@ -35,6 +39,8 @@ export interface Prepared {
 export interface PrepareOptions {
   /** What the service runs with so far, if it does. */
   readonly old: Prepared | undefined;
+  /** The log of the service. */
+  readonly log: Logger;
   /** Ends the preparation. */
   readonly signal: AbortSignal | undefined;
 }
@@ -47,7 +53,7 @@ export interface PrepareOptions {
  */
 export async function prepare(
   settings: Settings,
-  { old, signal }: PrepareOptions,
+  { old, log, signal }: PrepareOptions,
 ): Promise<Prepared> {
   const networks = {
     acceptProxy: await Networks.of(settings.acceptProxy),
@@ -55,15 +61,19 @@ export async function prepare(
     deny: await Networks.of(settings.deny),
     exempt: await Networks.of(settings.exempt),
   };
-  const { launch, warnings } = await checkChildren(settings, signal);
+  const { launch, warnings, descriptors } = await checkChildren(settings, { signal, log });
   const tls = await openTls(settings, old?.tls);
-  const upgrader = await openUpgrader(settings);
+  const upgrader = await openUpgrader(settings, log);
   signal?.throwIfAborted();
   return {
     settings,
     networks,
     launch,
-    warnings: [...warningsOf(settings), ...warnings],
+    warnings: [
+      ...[...warningsOf(settings), ...warnings].map((message): Warning => [message]),
+      ...tls?.warnings ?? [],
+    ],
+    descriptors,
     tls,
     upgrader,
   };
@@ -95,7 +105,7 @@ async function openTls(settings: Settings, old: Tls | undefined): Promise<Tls | 
   }
 }
 
-async function openUpgrader(settings: Settings): Promise<Upgrader | undefined> {
+async function openUpgrader(settings: Settings, log: Logger): Promise<Upgrader | undefined> {
   const { listen, wsMode, wsProtocol, origin, page, wsMaxMessageBytes, wsPingMs } = settings;
   if (!listen.some((text) => parseListenAddress(text)!.webSocketPath)) return undefined;
   const { Upgrader } = await import("../web/upgrade.ts");
@@ -106,5 +116,6 @@ async function openUpgrader(settings: Settings): Promise<Upgrader | undefined> {
     hasPage: page,
     maxMessageBytes: wsMaxMessageBytes,
     pingMs: wsPingMs,
+    log,
   });
 }

@@ -47,7 +47,8 @@ export class Service implements Target {
   /** Resolves when it has shut down; to `false` if connections had to be cut. Never rejects. */
   readonly finished: Promise<boolean>;
 
-  readonly #log: Logger;
+  /** The log of what happens to it. */
+  readonly log: Logger;
   readonly #intake: Intake;
   readonly #children: Children;
   readonly #sessions: Sessions;
@@ -67,7 +68,7 @@ export class Service implements Target {
   constructor(prepared: Prepared, context: ServiceContext) {
     const { log, observer, budget, pace, once } = context;
     const { settings, launch } = this.#prepared = prepared;
-    this.#log = log;
+    this.log = log;
     this.#children = new Children(settings, launch, { log, observer, pace });
     this.#sessions = new Sessions(settings, { children: this.#children, log, observer });
     this.#intake = new Intake(intakeOptionsOf(prepared), {
@@ -95,10 +96,10 @@ export class Service implements Target {
 
   /** Accepts from now on. */
   start(acceptors: readonly Acceptor[]): void {
-    const { settings: { handler, warm }, warnings } = this.#prepared;
-    for (const warning of warnings) this.#log.warn(warning);
+    const { handler, warm } = this.#prepared.settings;
+    this.#warn();
     this.#acceptWith(acceptors);
-    this.#log.info("listening", {
+    this.log.info("listening", {
       address: this.addresses.join(" "),
       handler: new TerminalFact(wordsOf(handler), handler.name),
       warm,
@@ -183,7 +184,7 @@ export class Service implements Target {
   logStatus(): void {
     const { refused, ended, exits: _, killed, limits: __, ...numbers } = this.status();
     const reasons = { ...nonZero(refused), ...nonZero(ended), ...nonZero(killed) };
-    this.#log.info("status", { ...numbers, ...reasons });
+    this.log.info("status", { ...numbers, ...reasons });
   }
 
   /** The connections being served, oldest first. */
@@ -218,7 +219,9 @@ export class Service implements Target {
     acceptors: readonly Acceptor[],
     gone: readonly Acceptor[] = [],
   ): void {
+    const isNew = prepared !== this.#prepared;
     this.#prepared = prepared;
+    if (isNew) this.#warn();
     this.#intake.update(intakeOptionsOf(prepared));
     this.#sessions.update(prepared.settings);
     this.#children.update(prepared.settings, prepared.launch);
@@ -254,6 +257,11 @@ export class Service implements Target {
     return this.finished;
   }
 
+  /** Says what of the settings deserves it. */
+  #warn(): void {
+    for (const [message, facts] of this.#prepared.warnings) this.log.warn(message, facts ?? {});
+  }
+
   /** Accepts by these, one for each of its addresses. */
   #acceptWith(acceptors: readonly Acceptor[]): void {
     this.#acceptors = acceptors;
@@ -275,7 +283,7 @@ export class Service implements Target {
   async #drain(): Promise<boolean> {
     // The listeners accept what the kernel has completed, then close.
     await Promise.all([...this.#acceptors, ...this.#closing].map(({ finished }) => finished));
-    this.#log.info("draining", { active: this.#sessions.active, waiting: this.#intake.waiting });
+    this.log.info("draining", { active: this.#sessions.active, waiting: this.#intake.waiting });
     const warm = this.#children.close();
     const ended = Promise.allSettled(this.#connections);
     const killed = this.#killed.promise.then(() => "killed" as const);
@@ -289,7 +297,7 @@ export class Service implements Target {
     this.#intake.close();
     const { accepted, served, failed, refused } = this.status();
     const cut = this.#sessions.cut + this.#cancelled;
-    this.#log.info("stopped", { accepted, served, failed, ...nonZero(refused), cut });
+    this.log.info("stopped", { accepted, served, failed, ...nonZero(refused), cut });
     return cut === 0;
   }
 

@@ -9,7 +9,7 @@
  */
 
 import { ChildBudget } from "../admission/child_budget.ts";
-import { log, logOf } from "../base/log.ts";
+import { log, type Logger, logOf } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import { NO_OBSERVER, type Observer } from "../base/observer.ts";
 import { SpawnPace } from "../child/spawn_pace.ts";
@@ -20,7 +20,7 @@ import { type Acceptors, openAcceptors } from "./acceptors.ts";
 import { prepare, type Prepared, withDescriptors } from "./preparation.ts";
 import { Service, type ServiceContext } from "./service.ts";
 import { forAll, ServicesError } from "./services_error.ts";
-import { childrenProblem, type Settings, warmOf } from "./settings.ts";
+import { childrenProblem, descriptorsWarning, type Settings, warmOf } from "./settings.ts";
 
 /** What there is to be served. */
 export interface Wanted {
@@ -57,6 +57,8 @@ export class Services {
   #running = new Map<string, Service>();
   /** Those that are gone from the configuration and have connections still. */
   readonly #leaving = new Map<Service, string>();
+  /** How many there are, or are about to be. */
+  #count = 0;
   #wanted: Wanted = { services: new Map(), maxChildren: 0 };
   #isClosing = false;
   #isClean = true;
@@ -196,6 +198,7 @@ export class Services {
     const { services, maxChildren } = wanted;
     const problem = childrenProblem([...services.values()], maxChildren);
     if (problem !== undefined) throw new ServicesError([new RangeError(problem)]);
+    this.#count = services.size;
     const { once } = this.#options;
     const resolved = await forAll(
       services,
@@ -203,7 +206,12 @@ export class Services {
     );
     const prepared = await forAll(
       resolved,
-      (settings, name) => prepare(settings, { old: this.#running.get(name)?.prepared, signal }),
+      (settings, name) =>
+        prepare(settings, {
+          old: this.#running.get(name)?.prepared,
+          log: this.#logOf(name),
+          signal,
+        }),
     );
     signal?.throwIfAborted();
     const open = new Map([...this.#running].map(([name, { acceptors }]) => [name, acceptors]));
@@ -227,6 +235,11 @@ export class Services {
       throw error;
     }
     this.#wanted = wanted;
+    const [limit] = [...prepared.values()].flatMap(({ descriptors }) => descriptors ?? []);
+    if (limit !== undefined) {
+      const warning = descriptorsWarning([...resolved.values()], maxChildren, limit);
+      if (warning !== undefined) log.warn(warning);
+    }
     this.#apply(prepared, acceptors, added);
   }
 
@@ -273,10 +286,16 @@ export class Services {
     this.#leaving.delete(service);
   }
 
+  /** The log of a service, which names it where there are several. */
+  #logOf(name: string): Logger {
+    if (name === "") return log;
+    return logOf(() => Math.max(this.all.length, this.#count) > 1 ? name : undefined);
+  }
+
   #contextOf(name: string): ServiceContext {
     const { once = false, observerOf = () => NO_OBSERVER } = this.#options;
     return {
-      log: name === "" ? log : logOf(() => this.all.length > 1 ? name : undefined),
+      log: this.#logOf(name),
       observer: observerOf(name),
       budget: this.#budget,
       pace: this.#pace,

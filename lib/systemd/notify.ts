@@ -8,7 +8,7 @@
  * @module
  */
 
-import { log } from "../base/log.ts";
+import { log, RECOVERIES } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
 import { readVariable } from "../base/variable.ts";
 
@@ -110,6 +110,7 @@ export class Notifier implements Disposable {
     for (let message; (message = this.#queue.shift()) !== undefined;) {
       try {
         await this.#socket.send(encoder.encode(message), this.#to);
+        if (this.#hasFailed) log.info(RECOVERIES.notify);
         this.#hasFailed = false;
       } catch (error) {
         if (!this.#hasFailed) {

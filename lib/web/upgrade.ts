@@ -5,7 +5,7 @@
  * @module
  */
 
-import { log } from "../base/log.ts";
+import type { Logger } from "../base/log.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { isLoopback, type Networks } from "../net/address.ts";
 import type { RequestFacts } from "../net/client_facts.ts";
@@ -38,6 +38,7 @@ export interface UpgradeOptions {
   readonly hasPage: boolean;
   readonly maxMessageBytes: number;
   readonly pingMs: number;
+  readonly log: Logger;
 }
 
 /** Where WebSockets are served. */
@@ -192,7 +193,10 @@ export class Upgrader {
       .find((name) => protocols.includes(name) || MODE_PROTOCOLS.has(name));
     if (protocol === undefined) {
       // Browsers give up then, without a word.
-      if (list) log.warn("a client offers only unknown sub-protocols", { client, offered: list });
+      if (list) {
+        this.#options.log
+          .warn("a client offers only unknown sub-protocols", { client, offered: list });
+      }
       return { mode };
     }
     if (protocols.includes(protocol)) return { mode, protocol };
