@@ -251,6 +251,17 @@ Deno.test("a flood of warnings is limited and counted", async () => {
   assertEquals(Object.keys(summary).sort(), ["@timestamp", "level", "logger", "message"]);
 });
 
+Deno.test("what says that trouble is over is limited as a warning is", async () => {
+  const lines = await linesBy(`
+    import { RECOVERIES } from "${new URL("../lib/base/log.ts", import.meta.url)}";
+    for (let i = 0; i < 20; i++) log.info(RECOVERIES.accept);
+    for (let i = 0; i < 20; i++) log.info("open");
+    await new Promise((resolve) => setTimeout(resolve, 100));`);
+  const countOf = (message: string) =>
+    lines.filter((line) => line.endsWith(` info  ${message}`)).length;
+  assertEquals([countOf("accepting again"), countOf("open")], [5, 20]);
+});
+
 Deno.test("a client that resets at once is recorded without a warning", async () => {
   await using spawnd = await Spawnd.start("--log-level", "debug", "--", "cat");
   const reset = await connectToReset(spawnd.port);

@@ -72,7 +72,7 @@ export interface AdmissionContext {
  * How many connections may be in a handshake or a PROXY header where there is no queue: they need
  * tickets beyond the slots, or slow clients without a slot would keep others from being accepted.
  */
-const HANDSHAKE_CAPACITY = 64;
+export const HANDSHAKE_CAPACITY = 64;
 /** How many sources without a connection are remembered; the oldest is forgotten first. */
 export const MAX_SOURCES = 10_000;
 

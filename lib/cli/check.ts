@@ -9,6 +9,7 @@ import { formatWarning } from "../base/warning.ts";
 import { messageOf } from "../base/message_of.ts";
 import { checkChildren } from "../child/children.ts";
 import { type Handler, HandlerError } from "../child/handler.ts";
+import { needsShell } from "../child/launch.ts";
 import { formatSocketAddress } from "../net/address.ts";
 import { formatListenAddress } from "../net/listen_address.ts";
 import { type Option, OPTIONS, type ServerOptions } from "../server/options.ts";
@@ -23,7 +24,7 @@ import type { ConfigurationError } from "./config_file.ts";
 import { SHARED_OPTIONS } from "./config_keys.ts";
 import { listenAddresses } from "./listen_addresses.ts";
 import { formatValue } from "./option_values.ts";
-import { missingPermissions } from "./permissions.ts";
+import { isGranted, missingPermissions } from "./permissions.ts";
 import { shown, UsageError } from "./usage_error.ts";
 import { readServices } from "./wanted.ts";
 
@@ -93,7 +94,10 @@ async function inspect(options: ServerOptions, signal: AbortSignal): Promise<Fin
     descriptors: undefined,
   };
   const { problems, warnings } = findings;
-  if (cert.length > 0 && [...cert, ...key, ...clientCa].every(isReadable)) {
+  if (
+    cert.length > 0 &&
+    [...cert, ...key, ...clientCa].every((path) => isGranted({ name: "read", path }))
+  ) {
     const { Tls } = await import("../net/tls.ts");
     try {
       warnings.push(...new Tls(settings).warnings.map(formatWarning));
@@ -101,6 +105,7 @@ async function inspect(options: ServerOptions, signal: AbortSignal): Promise<Fin
       problems.push(`TLS: ${messageOf(error)}`);
     }
   }
+  if (needsShell(settings) && !isGranted({ name: "run", command: "sh" })) return findings;
   try {
     const found = await checkChildren(settings, { signal });
     warnings.push(...found.warnings);
@@ -110,10 +115,6 @@ async function inspect(options: ServerOptions, signal: AbortSignal): Promise<Fin
     problems.push(error.message);
   }
   return findings;
-}
-
-function isReadable(path: string): boolean {
-  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
 /** What the command itself does besides, if anything. */

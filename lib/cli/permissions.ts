@@ -104,7 +104,8 @@ function needEnv(variable: string): Omit<Need, "service"> {
   return { permission: { name: "env", variable }, what: `reading ${variable}`, value: variable };
 }
 
-function isGranted(permission: Deno.PermissionDescriptor): boolean {
+/** Whether Deno allows this. */
+export function isGranted(permission: Deno.PermissionDescriptor): boolean {
   return Deno.permissions.querySync(permission).state === "granted";
 }
 

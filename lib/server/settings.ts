@@ -4,6 +4,7 @@
  * @module
  */
 
+import { HANDSHAKE_CAPACITY } from "../admission/admission.ts";
 import { networkAround } from "../net/address.ts";
 import { formatListenAddress, parseListenAddress } from "../net/listen_address.ts";
 import { type Option, OPTIONS, type Range, RATE_RANGES, type ServerOptions } from "./options.ts";
@@ -149,7 +150,7 @@ export function descriptorsWarning(
     ? Infinity
     : (maxChildren - warmOf(services)) * (Math.max(...services.map(childOf)) + 1);
   const needed = OTHER_DESCRIPTORS + Math.min(clients, mostClients) +
-    sum((one) => one.listen.length + one.queue + one.warm * childOf(one));
+    sum((one) => one.listen.length + (one.queue || HANDSHAKE_CAPACITY) + one.warm * childOf(one));
   if (limit >= needed) return undefined;
   return `the system allows ${limit} descriptors, but ${needed} are needed for all clients and children that may be there at once: ` +
     `raise the limit (ulimit -n, or LimitNOFILE= in a unit), or lower max-connections`;
