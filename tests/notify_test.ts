@@ -177,6 +177,17 @@ Deno.test("a server whose service manager has gone serves, and warns once", asyn
   ]);
 });
 
+Deno.test("a service manager that is there again is logged", async () => {
+  await using folder = await makeFolder();
+  const path = `${folder.path}/notify`;
+  await using spawnd = notifying(path, { WATCHDOG_USEC: "10000" }, "--", "cat");
+  await spawnd.listening();
+  await spawnd.record({ level: "WARN", message: "cannot notify the service manager" });
+  await using manager = new NotifySocket(path);
+  await manager.message("WATCHDOG");
+  await spawnd.record({ level: "INFO", message: "the service manager is notified again" });
+});
+
 Deno.test("a service manager that reads nothing delays neither clients nor the end", async () => {
   await using folder = await makeFolder();
   const path = `${folder.path}/notify`;

@@ -264,7 +264,7 @@ Deno.test("an unusable status address is reported in a line", async () => {
     [
       ["--allow-net=127.0.0.1:0", "--allow-run"],
       ["--status", "127.0.0.1:9"],
-      /does not allow serving its status on 127\.0\.0\.1:9: add --allow-net/,
+      /does not allow serving its status on 127\.0\.0\.1:9: add 127\.0\.0\.1:9 to the list of --allow-net/,
     ],
   ];
   for (const [permissions, args, message] of cases) {

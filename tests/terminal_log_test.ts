@@ -110,6 +110,18 @@ Deno.test("a line on a terminal names the service, the connection and the level,
   );
 });
 
+Deno.test("trouble and what a child says are not dimmed", () => {
+  const format = terminalFormatter(true);
+  lineOf(format, {});
+  const at = "\x1b[2m03:04:05\x1b[0m event #1";
+  assertEquals(
+    lineOf(format, { id: 1, in: 5, exit: 3, error: "it took too long" }),
+    `${at} error="it took too long" exit=3\x1b[2m in=5\x1b[0m\n`,
+  );
+  assertEquals(lineOf(format, { id: 1, pid: 5, line: "x" }), `${at} line=x\x1b[2m pid=5\x1b[0m\n`);
+  assertEquals(lineOf(format, { id: 1, in: 5, exit: 0 }), `${at}\x1b[2m in=5 exit=0\x1b[0m\n`);
+});
+
 Deno.test("nothing that a client sends controls the terminal or forges a line", () => {
   const bad = "\x1b[2J\r\n\x9b\u202e";
   const line = lineOf(

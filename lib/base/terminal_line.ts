@@ -4,7 +4,7 @@
  *
  * A line begins with the local time, on the first line of each day after the date. The level stands
  * in it unless it is `info`. What identifies itself has no key: the number of a connection, its client,
- * the reason, the seconds it took. A connection's other facts are dimmed, and the record of its end has no process id:
+ * the reason, the seconds it took. A connection's other facts, but for trouble and what its child says, are dimmed, and the record of its end has no process id:
  * that of its begin has it.
  *
  * @module
@@ -56,7 +56,7 @@ export function terminalFormatter(hasColor: boolean): (record: LogRecord) => str
     const [date, time] = localTime(timestamp);
     const when = date === lastDate ? time : `${date} ${time}`;
     lastDate = date;
-    const { service, id, client, address, reason, seconds, pid, ...others } = properties;
+    const { service, id, client, address, reason, seconds, ...keyed } = whole(properties);
     const [word, levelStyle] = LEVELS[level] ?? [];
     const leading = [
       ...(id === undefined ? [] : [`#${id}`]),
@@ -64,17 +64,25 @@ export function terminalFormatter(hasColor: boolean): (record: LogRecord) => str
       ...(seconds === undefined ? [] : [`${seconds}s`]),
     ];
     const event = printable(message.join(""));
-    const rest = formatFacts(whole({ ...others, ...(event !== "end" && { pid }) }));
+    const { pid, exit, line, error, ...others } = keyed;
+    const hasFailed = exit !== undefined && exit !== 0;
+    const important = formatFacts({ line, error, ...(hasFailed && { exit }) });
+    const rest = formatFacts({
+      ...others,
+      ...(!hasFailed && { exit }),
+      ...(event !== "end" && { pid }),
+    });
     return [
       style(DIM, when),
       ...(word === undefined ? [] : [style(levelStyle!, word)]),
       (service === undefined ? "" : `${formatValue(service)}: `) +
-      [event, ...leading].join(" ") +
+      [event, ...leading].join(" ") + important +
       (id === undefined ? rest : style(DIM, rest)),
     ].join(" ") + "\n";
   };
 }
 
+/** The facts as a terminal shows them. */
 function whole(facts: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(facts).map(([key, value]) => [
