@@ -66,6 +66,17 @@ Deno.test("a start that takes longer than two seconds says what it is waiting fo
   assertEquals((await spawnd.record({ message: /^still fetching/ })).handler, module.path);
 });
 
+Deno.test("of several services, the one whose start takes longer is named", async () => {
+  await using module = await slowModule();
+  const config = `${module.path}.jsonc`;
+  const listen = "127.0.0.1:0";
+  const services = { a: { listen, command: ["cat"] }, b: { listen, module: module.path } };
+  await Deno.writeTextFile(config, JSON.stringify({ services }));
+  await using spawnd = Spawnd.configured(config, []);
+  assertEquals((await spawnd.record({ message: /^still fetching/ })).service, "b");
+  assertEquals((await spawnd.stop()).code, 0);
+});
+
 Deno.test("SIGHUP with a module that no longer compiles keeps the warm children", async () => {
   const module = await Deno.makeTempFile({ suffix: ".ts" });
   const write = (answer: string) =>
