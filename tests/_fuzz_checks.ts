@@ -65,7 +65,7 @@ export function assertAllRecorded(log: readonly LogRecord[], numbers: LogRecord)
     assert(told <= missing, `the log says that ${told} of ${missing} "${kind}" were not shown`);
     heldBack += missing;
   };
-  check("served", "end", false);
+  check("ended", "end", false);
   check("left", "left", false);
   check("failed", FAILED, true);
   for (const reason of REFUSALS) check(reason, "refused", true, reason);

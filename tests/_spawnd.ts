@@ -223,7 +223,7 @@ export function serveScript(script: string, ...options: string[]): Promise<Spawn
 /** Asserts that each accepted connection is in exactly one counter; none may be in transition. */
 export function assertAddsUp(status: LogRecord): void {
   const reasons = ["denied", "source-limit", "source-rate", "busy", "handshake", "page", "left"];
-  const parts = ["active", "waiting", "served", "failed", ...reasons];
+  const parts = ["active", "waiting", "ended", "failed", ...reasons];
   const sum = parts.reduce((sum, part) => sum + Number(status[part] ?? 0), 0);
   assert(sum === status.accepted, `${sum} in ${Deno.inspect(status)}`);
 }

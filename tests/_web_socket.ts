@@ -45,8 +45,8 @@ export async function endOf(spawnd: Spawnd, id = 1): Promise<[reason: unknown, e
 /** Ends the server, and returns the counters of its last record. */
 export async function stoppedOf(spawnd: Spawnd): Promise<Partial<LogRecord>> {
   await spawnd.stop();
-  const { accepted, served, cut } = await spawnd.record({ message: "stopped" });
-  return { accepted, served, cut };
+  const { accepted, ended, cut } = await spawnd.record({ message: "stopped" });
+  return { accepted, ended, cut };
 }
 
 /** A client that speaks WebSocket. */

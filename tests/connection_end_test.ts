@@ -227,11 +227,11 @@ Deno.test("when the program has been removed, the client is refused with a warni
   await Deno.rename(`${program}.away`, program);
   assertEquals(text(await ask(spawnd.port, "after")), "after");
   await Deno.remove(program);
-  const { served, failed, spawned, unspawned } = await spawnd.status();
-  assertEquals({ served, failed, spawned, unspawned }, {
-    served: 2,
+  const { ended, failed, spawned, spawnFailures } = await spawnd.status();
+  assertEquals({ ended, failed, spawned, spawnFailures }, {
+    ended: 2,
     failed: 1,
     spawned: 2,
-    unspawned: 1,
+    spawnFailures: 1,
   });
 });

@@ -73,7 +73,7 @@ Deno.test("metrics and status count connections by reason and children by exit",
   const status = await (await fetch(new URL("status.json", url))).json();
   assertEquals(status.exits, { 0: 1, 3: 2, SIGSEGV: 1 });
   assertEquals(status.limits, { connections: 7, queue: 5, warm: 0 });
-  const ended: number[] = Object.values(status.ended);
+  const ended: number[] = Object.values(status.endReasons);
   assertEquals(ended.reduce((sum, count) => sum + count), 4);
 });
 

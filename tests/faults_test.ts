@@ -287,7 +287,7 @@ Deno.test("5,000 connections that end in every possible way leave nothing behind
   assertEquals(await descriptors(), before);
   const status = await spawnd.status();
   assertAddsUp(status);
-  for (const outcome of ["served", "failed", "denied", "busy", "handshake"]) {
+  for (const outcome of ["ended", "failed", "denied", "busy", "handshake"]) {
     assert(Number(status[outcome]) > 0, `${outcome} did not happen`);
   }
   for (const reason of ["client-closed", "client-reset", "idle-timeout"]) {
@@ -296,10 +296,10 @@ Deno.test("5,000 connections that end in every possible way leave nothing behind
   // Every source can connect again.
   for (let i = 0; i < 50; i++) {
     assertEquals(text(await ask(spawnd.port, `${from(i)}x`)), "x");
-    const { served } = status;
+    const { ended } = status;
     await until(
       "its end",
-      async () => Number((await spawnd.status()).served) === Number(served) + i + 1,
+      async () => Number((await spawnd.status()).ended) === Number(ended) + i + 1,
     );
   }
   await Deno.remove(program);

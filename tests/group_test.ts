@@ -270,7 +270,7 @@ Deno.test("2,000 connections that each leave a process leave not one, and no des
   }));
   await mark.untilNoneIsLeft();
   await until("the descriptors to be released", () => descriptorsOf(spawnd.pid) <= before);
-  assertEquals((await spawnd.status()).served, 2000);
+  assertEquals((await spawnd.status()).ended, 2000);
 });
 
 Deno.test({

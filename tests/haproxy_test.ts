@@ -59,7 +59,7 @@ testWith(
       await receiveAll(admin); // ends once the command has run
       admin.close();
       assertEquals((await one.stop()).code, 0);
-      const { accepted, served: complete, left } = await one.record({ message: "stopped" });
+      const { accepted, ended: complete, left } = await one.record({ message: "stopped" });
       assertEquals(Number(complete) + Number(left ?? 0), accepted);
       const before = served(two);
       await until("the other server to go on", () => served(two) > before + 50);

@@ -63,7 +63,7 @@ Deno.test("a client that resets while its start waits gets no child; one that en
   await until("the last record", () => spawnd.records({ message: "end" }).length === 51);
   assertEquals(spawnd.records({ message: "open", id }), []);
   const status = await spawnd.status();
-  assertEquals([status.left, status.active, status.served], [1, 0, 51]);
+  assertEquals([status.left, status.active, status.ended], [1, 0, 51]);
   assertAddsUp(status);
 });
 
@@ -88,7 +88,7 @@ Deno.test("after the drain timeout the clients whose starts wait are refused", a
   assert(refused > 0);
   assertEquals(code, 1);
   const [stopped] = spawnd.records({ message: "stopped" });
-  assertEquals([stopped!.busy, stopped!.served, stopped!.cut], [refused, 64 - refused, 64]);
+  assertEquals([stopped!.busy, stopped!.ended, stopped!.cut], [refused, 64 - refused, 64]);
 });
 
 Deno.test("a second signal ends the server while starts wait, and leaves no process", async () => {

@@ -17,17 +17,17 @@ Deno.test("a server can be had in one statement and is gone after its block", as
     });
     assertEquals(text(await ask(server.addr.port, "hello")), "hello");
     await until("two warm children, and the end of the connection", () => {
-      const { warm, served } = server.status();
-      return warm === 2 && served === 1;
+      const { warm, ended } = server.status();
+      return warm === 2 && ended === 1;
     });
     children = childrenOf(Deno.pid);
     assert(children.length >= 2);
-    const { refused, ended, exits, killed, limits, ...numbers } = server.status();
-    assertEquals([ended["client-closed"], exits], [1, { 0: 1 }]);
+    const { refused, endReasons, exits, killed, limits, ...numbers } = server.status();
+    assertEquals([endReasons["client-closed"], exits], [1, { 0: 1 }]);
     assertEquals(limits, { connections: 256, queue: 64, warm: 2 });
     assertEquals(numbers, {
-      ...{ accepted: 1, active: 0, waiting: 0, served: 1, failed: 0 },
-      ...{ warm: 2, spawned: 3, unspawned: 0, bytesIn: 5, bytesOut: 5 },
+      ...{ accepted: 1, active: 0, waiting: 0, ended: 1, failed: 0 },
+      ...{ warm: 2, spawned: 3, spawnFailures: 0, bytesIn: 5, bytesOut: 5 },
     });
     assertEquals([...Object.values(refused), ...Object.values(killed)].filter(Boolean), []);
   }

@@ -38,7 +38,7 @@ Deno.test("a connection is logged once when it opens and once when it ends", asy
     ),
   );
   assertMatch(lines[3]!, new RegExp(`^${TIME} info  draining active=0 waiting=0$`));
-  assertMatch(lines[4]!, new RegExp(`^${TIME} info  stopped accepted=1 served=1 failed=0 cut=0$`));
+  assertMatch(lines[4]!, new RegExp(`^${TIME} info  stopped accepted=1 ended=1 failed=0 cut=0$`));
 });
 
 /** The lines that a program logged before it was killed. */

@@ -13,7 +13,7 @@ for (
     await using spawnd = await serveScript(script, "--once");
     await ask(spawnd.port, "hello\n");
     assertEquals((await spawnd.ended()).code, code);
-    assertEquals(spawnd.records({ message: "stopped" })[0]!.served, 1);
+    assertEquals(spawnd.records({ message: "stopped" })[0]!.ended, 1);
   });
 }
 

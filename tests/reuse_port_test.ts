@@ -3,7 +3,7 @@ import { ask, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { until } from "./_waiting.ts";
 
-const served = async (spawnd: Spawnd) => Number((await spawnd.status()).served);
+const served = async (spawnd: Spawnd) => Number((await spawnd.status()).ended);
 
 Deno.test("two servers with --reuse-port share the clients, and each can go on alone", async () => {
   await using first = await Spawnd.start("--reuse-port", "--", "cat");

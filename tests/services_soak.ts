@@ -179,8 +179,8 @@ async function soak(seconds: number): Promise<void> {
     const status = await server.status(name);
     assertAddsUp(status);
     assertEquals([status.failed, status.waiting, status.active], [0, 0, 0], name);
-    const { accepted, served } = status;
-    console.log(name, { clients: counts[name], accepted, served });
+    const { accepted, ended } = status;
+    console.log(name, { clients: counts[name], accepted, ended });
   }
   const median = (values: readonly number[]) =>
     Math.round(values.toSorted((a, b) => a - b)[values.length >> 1]!);

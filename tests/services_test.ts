@@ -25,7 +25,7 @@ Deno.test("each service has its handler, its numbers, and its name in the log", 
   await until("four records", () => server.spawnd.records({ message: "end" }).length === 4);
   for (const [service, served] of Object.entries({ cat: 2, shout: 1, count: 1 })) {
     const status = await server.status(service);
-    assertEquals([status.accepted, status.served], [served, served]);
+    assertEquals([status.accepted, status.ended], [served, served]);
     assertAddsUp(status);
     assertEquals(server.spawnd.records({ message: "end", service }).length, served);
   }
@@ -182,7 +182,7 @@ Deno.test("of a hundred reloads under load, no client notices anything", async (
     return active === 0;
   });
   const status = await server.status("cat");
-  assertEquals([status.served, status.accepted], [answers + 1, answers + 1]);
+  assertEquals([status.ended, status.accepted], [answers + 1, answers + 1]);
   assertEquals(await descriptors(), before);
 });
 

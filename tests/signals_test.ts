@@ -197,8 +197,8 @@ for (const signal of ["SIGUSR2", "SIGUSR1"] as const) {
     await receive(conn, 1);
     await untilChildren(spawnd, 3);
     spawnd.kill(signal);
-    const { active, warm, served, failed } = await spawnd.record({ message: "status" });
-    assertEquals({ active, warm, served, failed }, { active: 1, warm: 2, served: 1, failed: 0 });
+    const { active, warm, ended, failed } = await spawnd.record({ message: "status" });
+    assertEquals({ active, warm, ended, failed }, { active: 1, warm: 2, ended: 1, failed: 0 });
     await send(conn, "y");
     assertEquals(text(await receive(conn, 1)), "y");
   });

@@ -249,8 +249,8 @@ async function soak(seconds: number): Promise<void> {
       numbers;
     console.log(name, counts[i], shown, compareMemory(name, memories[i]!, seconds));
     assertAddsUp(numbers);
-    const served = new RegExp(`^spawnd_connections_served_total ${numbers.served}$`, "m");
-    assertMatch(await look(subject), served);
+    const ended = new RegExp(`^spawnd_session_duration_seconds_count ${numbers.ended}$`, "m");
+    assertMatch(await look(subject), ended);
     assertEquals(after, before[i], "descriptors");
     assertEquals(numbers.failed, 0);
     assertEquals((await spawnd.stop()).code, 0);

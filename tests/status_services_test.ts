@@ -22,7 +22,7 @@ Deno.test("status.json has each of several services apart, and what the process 
   const status = await until("a sample of each", async () => {
     const status = await shown.data();
     const { cat, other } = status.services;
-    return cat!.served === 1 && cat!.history.firstByteMs.some(Boolean) &&
+    return cat!.ended === 1 && cat!.history.firstByteMs.some(Boolean) &&
       other!.history.active.at(-1) === 1 && status;
   });
   const { services: { cat, other, ...more }, uptimeSeconds, memoryBytes, ...facts } = status;
@@ -45,7 +45,7 @@ Deno.test("one service has the same status.json and metrics whether or not it ha
     await ask(shown.port(name), "hello");
     const ended = await until("its end", async () => {
       const status = await shown.data<Status>();
-      return status.served === 1 && status.exits["0"] === 1 && status;
+      return status.ended === 1 && status.exits["0"] === 1 && status;
     });
     assertEquals(ended.limits, { connections: 256, queue: 64, warm: 0 });
     const metrics = (await shown.get("metrics")).replaceAll(/ \S+$/gm, "");
@@ -94,11 +94,11 @@ testWith(
 
 Deno.test("from one service to several and back, its numbers go on and only the label changes", async () => {
   await using shown = await Shown.start(wanted({ cat: CAT }));
-  const served = "spawnd_connections_served_total";
+  const sessions = "spawnd_session_duration_seconds_count";
   const answered = "spawnd_first_byte_duration_seconds_count";
   const limit = "spawnd_children_limit";
   await ask(shown.port("cat"), "hello");
-  await until("its end", async () => (await shown.metric(served))[""] === 1);
+  await until("its end", async () => (await shown.metric(sessions))[""] === 1);
   assertEquals([await shown.metric(answered), await shown.metric(limit)], [{ "": 1 }, {}]);
 
   await shown.reload(wanted({ cat: CAT, other: CAT }, 10));
@@ -106,15 +106,20 @@ Deno.test("from one service to several and back, its numbers go on and only the 
   await ask(shown.port("cat"), "hello");
   await ask(shown.port("other"), "hello");
   const both = { 'service="cat"': 2, 'service="other"': 1 };
-  await until("their end", async () => Object.values(await shown.metric(served)).join() === "2,1");
-  assertEquals([await shown.metric(served), await shown.metric(answered)], [both, both]);
+  await until(
+    "their end",
+    async () => Object.values(await shown.metric(sessions)).join() === "2,1",
+  );
+  assertEquals([await shown.metric(sessions), await shown.metric(answered)], [both, both]);
   assertEquals(await shown.metric(limit), { "": 10 });
 
   await shown.reload(wanted({ cat: CAT }));
   await until("the other one to be gone", async () => (await shown.names()).length === 0);
-  assertEquals([await shown.metric(served), await shown.metric(answered)], [{ "": 2 }, { "": 2 }]);
+  assertEquals([await shown.metric(sessions), await shown.metric(answered)], [{ "": 2 }, {
+    "": 2,
+  }]);
   assertEquals(await shown.metric(limit), {});
-  assertEquals((await shown.data<Status>()).served, 2);
+  assertEquals((await shown.data<Status>()).ended, 2);
 });
 
 Deno.test("a service that left the configuration is shown until it has drained, and keeps nothing from being ready", async () => {
@@ -139,7 +144,7 @@ Deno.test("a service that returns while its namesake drains is shown apart from 
   await shown.reload(wanted({ cat: CAT }));
   await shown.reload(wanted({ cat: CAT, other: CAT }));
   for (let i = 0; i < 3; i++) await ask(shown.port("other"), "hello");
-  await until("their end", async () => (await shown.data()).services["other"]!.served === 3);
+  await until("their end", async () => (await shown.data()).services["other"]!.ended === 3);
   assertEquals(await shown.names(), ["cat", "other", "other (2)"]);
   assertEquals((await shown.data()).services["other (2)"]!.draining, true);
   const count = "spawnd_first_byte_duration_seconds_count";

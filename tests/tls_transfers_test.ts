@@ -61,7 +61,7 @@ for (const [name, [script, transfer]] of Object.entries(HANDLERS)) {
     await using certificates = await Certificates.make();
     await using spawnd = await certificates.serve("--", "sh", "-c", script);
     await transferAll(certificates, spawnd, transfer);
-    const isServed = async () => (await spawnd.status()).served === Math.ceil(TRANSFERS / 4);
+    const isServed = async () => (await spawnd.status()).ended === Math.ceil(TRANSFERS / 4);
     await until("the end of all", isServed);
     assertEquals((await spawnd.status())["client-reset"], undefined);
   });

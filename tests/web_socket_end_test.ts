@@ -84,7 +84,7 @@ for (
     for (const message of messages) assertEquals(await client.message(), message);
     assertEquals(await client.closed(), closes);
     assertEquals(await endOf(spawnd), record);
-    assertEquals(await stoppedOf(spawnd), { accepted: 1, served: 1, cut: 0 });
+    assertEquals(await stoppedOf(spawnd), { accepted: 1, ended: 1, cut: 0 });
   });
 }
 
@@ -104,7 +104,7 @@ for (
     assertEquals(await client.receive(), null);
     assertEquals(spawnd.records({ message: "end" }), []);
     assertEquals(await endOf(spawnd), ["client-closed", 5]);
-    assertEquals(await stoppedOf(spawnd), { accepted: 1, served: 1, cut: 0 });
+    assertEquals(await stoppedOf(spawnd), { accepted: 1, ended: 1, cut: 0 });
   });
 }
 
@@ -147,7 +147,7 @@ Deno.test("both sides close at once", async () => {
     const [reason, exit] = await endOf(spawnd, id);
     assertEquals([reason, exit], [code === 1000 ? "child-closed" : "client-closed", 0]);
   }
-  assertEquals(await stoppedOf(spawnd), { accepted: 20, served: 20, cut: 0 });
+  assertEquals(await stoppedOf(spawnd), { accepted: 20, ended: 20, cut: 0 });
 });
 
 Deno.test("all that a child has written arrives, though its client goes on sending", async () => {

@@ -142,7 +142,7 @@ Deno.test("a client that closes while it waits leaves the queue at once", async 
   await first.leave();
   await endOf(spawnd);
   const status = await spawnd.status();
-  assertEquals([status.left, status.served, status.waiting], [2, 1, 0]);
+  assertEquals([status.left, status.ended, status.waiting], [2, 1, 0]);
   assertAddsUp(status);
 });
 
@@ -161,7 +161,7 @@ Deno.test("a client that says something and closes while it waits is served when
   assertEquals(await first.closed(), [1008, "session-timeout"]);
   assertEquals(await endOf(spawnd, 2), ["client-closed", 0]);
   assertEquals((await spawnd.record({ message: "end", id: 2 })).in, "last words\n".length);
-  assertEquals(await stoppedOf(spawnd), { accepted: 2, served: 2, cut: 0 });
+  assertEquals(await stoppedOf(spawnd), { accepted: 2, ended: 2, cut: 0 });
 });
 
 Deno.test("clients that close or reset while their child may not start yet get none", async () => {
@@ -186,7 +186,7 @@ Deno.test("clients that close or reset while their child may not start yet get n
   await Promise.all(served);
   await until("the last record", () => spawnd.records({ message: /^(end|left)$/ }).length === 62);
   const status = await spawnd.status();
-  assertEquals([status.left, status.served, status.active], [2, 60, 0]);
+  assertEquals([status.left, status.ended, status.active], [2, 60, 0]);
   assertAddsUp(status);
 });
 

@@ -63,7 +63,7 @@ for (const [name, { script, frames, answer }] of Object.entries(RESETS)) {
     assertEquals((await endOf(spawnd, 2))[0], "client-reset");
     assertEquals(await descriptors(), before);
     assertEquals(processesWith(`TCPLOCALPORT=${spawnd.port}`), []);
-    assertEquals(await stoppedOf(spawnd), { accepted: 2, served: 2, cut: 0 });
+    assertEquals(await stoppedOf(spawnd), { accepted: 2, ended: 2, cut: 0 });
   });
 }
 

@@ -63,7 +63,7 @@ Deno.test("fragments of every size are one message, with pings answered between 
     await client.leave(1000);
   }
   await until("all records", () => spawnd.records({ message: "end" }).length === 10);
-  assertEquals(await stoppedOf(spawnd), { accepted: 10, served: 10, cut: 0 });
+  assertEquals(await stoppedOf(spawnd), { accepted: 10, ended: 10, cut: 0 });
 });
 
 /** What a client must not do, and the code that it is closed with. */
@@ -125,7 +125,7 @@ Deno.test("a client that breaks the protocol is closed with the code for that, a
     assertEquals((await endOf(spawnd, id))[0], "protocol-error", name);
   }
   const status = await spawnd.status();
-  assertEquals([status.served, status["protocol-error"]], [id, id]);
+  assertEquals([status.ended, status["protocol-error"]], [id, id]);
 });
 
 Deno.test("messages before the error reach the child", async () => {

@@ -181,7 +181,7 @@ Deno.test("rules and limits apply to the client that a proxy names", async () =>
   await echo("203.0.113.1");
   await until("all records", async () => (await spawnd.status()).active === 0);
   const status = await spawnd.status();
-  assertEquals([status.served, status["source-limit"], status.denied], [3, 2, 1]);
+  assertEquals([status.ended, status["source-limit"], status.denied], [3, 2, 1]);
   assertAddsUp(status);
 });
 

@@ -111,13 +111,13 @@ for (const [name, transfer] of Object.entries(TRANSFERRED)) {
     // One that sends nothing may have closed before its child could start.
     const status = await until("the end of all", async () => {
       const status = await spawnd.status();
-      return Number(status.served) + Number(status.left ?? 0) === each && status;
+      return Number(status.ended) + Number(status.left ?? 0) === each && status;
     });
-    assertEquals([status[reason], status.accepted], [status.served, each]);
+    assertEquals([status[reason], status.accepted], [status.ended, each]);
     if (name.includes("at once")) { // what it has sent is all with the child
       const sizes = Array.from({ length: each }, (_, seed) => bytesFor(new Random(seed)).length);
       const counted = () => spawnd.lines.map(Number);
-      await until("all counts", () => counted().length === status.served);
+      await until("all counts", () => counted().length === status.ended);
       assertEquals(sorted(counted()), sorted(sizes));
     }
   });

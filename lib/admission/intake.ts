@@ -92,7 +92,7 @@ export class Intake {
   /** Connections accepted. */
   accepted = 0;
   /** Connections served to their end. */
-  served = 0;
+  ended = 0;
   /** Connections refused because no child could be started. */
   failed = 0;
   /** Connections not served for another reason. */
@@ -194,7 +194,7 @@ export class Intake {
       this.#admission.release(pending.ticket);
     }
     if (refused) await this.#refuse(pending, refused);
-    else this.served++;
+    else this.ended++;
   }
 
   /** Admits a connection and has it served, or says why not. */

@@ -90,8 +90,8 @@ export async function checkChildren(
 export class Children {
   /** Children started. */
   spawned = 0;
-  /** Children that could not be started. */
-  unspawned = 0;
+  /** Children that failed to start. */
+  spawnFailures = 0;
   /** Children that needed a signal to end, by the last signal they were sent. */
   readonly killed: Record<string, number>;
   /** Children that have ended, by exit code or signal. */
@@ -220,7 +220,7 @@ export class Children {
         env,
       });
     } catch (error) {
-      this.unspawned++;
+      this.spawnFailures++;
       this.#failedAtMs = performance.now();
       this.#obstacle = "spawn";
       throw error;

@@ -10,7 +10,7 @@ import type { EndReason } from "./end_reason.ts";
 /** A server's numbers at one moment. */
 export interface ServerStatus {
   /**
-   * Connections accepted since the start: the sum of `active`, `waiting`, `served`, `failed` and
+   * Connections accepted since the start: the sum of `active`, `waiting`, `ended`, `failed` and
    * `refused`, apart from those in a handshake.
    */
   accepted: number;
@@ -19,9 +19,9 @@ export interface ServerStatus {
   /** Connections waiting for a slot. */
   waiting: number;
   /** Connections served to their end. */
-  served: number;
+  ended: number;
   /** The same, by the reason for which they ended. */
-  ended: Readonly<Record<EndReason, number>>;
+  endReasons: Readonly<Record<EndReason, number>>;
   /** Connections refused because no child could be started. */
   failed: number;
   /** Connections not served for another reason. */
@@ -30,8 +30,8 @@ export interface ServerStatus {
   warm: number;
   /** Children started. */
   spawned: number;
-  /** Children that could not be started. */
-  unspawned: number;
+  /** Children that failed to start. */
+  spawnFailures: number;
   /** Children that have ended, by exit code or signal. */
   exits: Readonly<Record<string, number>>;
   /** Children that needed a signal to end, by the last signal they were sent. */

@@ -158,20 +158,20 @@ export class Service implements Target {
 
   /** Its numbers now. */
   status(): ServerStatus {
-    const { accepted, waiting, served, failed, refused } = this.#intake;
+    const { accepted, waiting, ended, failed, refused } = this.#intake;
     const { maxConnections, queue, warm } = this.#prepared.settings;
     const bytes = this.#sessions.bytes;
     return {
       accepted,
       active: this.#sessions.active,
       waiting,
-      served,
-      ended: { ...this.#sessions.ended },
+      ended,
+      endReasons: { ...this.#sessions.endReasons },
       failed,
       refused: { ...refused },
       warm: this.#children.warm,
       spawned: this.#children.spawned,
-      unspawned: this.#children.unspawned,
+      spawnFailures: this.#children.spawnFailures,
       exits: { ...this.#children.exits },
       killed: { ...this.#children.killed },
       limits: { connections: maxConnections, queue, warm },
@@ -182,8 +182,8 @@ export class Service implements Target {
 
   /** Logs its numbers on one line. */
   logStatus(): void {
-    const { refused, ended, exits: _, killed, limits: __, ...numbers } = this.status();
-    const reasons = { ...nonZero(refused), ...nonZero(ended), ...nonZero(killed) };
+    const { refused, endReasons, exits: _, killed, limits: __, ...numbers } = this.status();
+    const reasons = { ...nonZero(refused), ...nonZero(endReasons), ...nonZero(killed) };
     this.log.info("status", { ...numbers, ...reasons });
   }
 
@@ -285,19 +285,19 @@ export class Service implements Target {
     await Promise.all([...this.#acceptors, ...this.#closing].map(({ finished }) => finished));
     this.log.info("draining", { active: this.#sessions.active, waiting: this.#intake.waiting });
     const warm = this.#children.close();
-    const ended = Promise.allSettled(this.#connections);
+    const allEnded = Promise.allSettled(this.#connections);
     const killed = this.#killed.promise.then(() => "killed" as const);
     const { drainTimeoutMs } = this.#prepared.settings;
-    if (!await settlesWithin(Promise.race([ended, killed]), drainTimeoutMs)) {
+    if (!await settlesWithin(Promise.race([allEnded, killed]), drainTimeoutMs)) {
       this.#cutAll("drain-timeout");
     }
-    if (await Promise.race([ended, killed]) === "killed") this.#killAll(); // and what came since
-    await ended;
+    if (await Promise.race([allEnded, killed]) === "killed") this.#killAll(); // and what came since
+    await allEnded;
     await warm;
     this.#intake.close();
-    const { accepted, served, failed, refused } = this.status();
+    const { accepted, ended, failed, refused } = this.status();
     const cut = this.#sessions.cut + this.#cancelled;
-    this.log.info("stopped", { accepted, served, failed, ...nonZero(refused), cut });
+    this.log.info("stopped", { accepted, ended, failed, ...nonZero(refused), cut });
     return cut === 0;
   }
 

@@ -38,7 +38,7 @@ export class Sessions {
   /** How many have ended because they were cut: see {@linkcode Session.wasCut}. */
   cut = 0;
   /** How many have ended, by reason. */
-  readonly ended: Record<EndReason, number>;
+  readonly endReasons: Record<EndReason, number>;
   /** How the child of the last one to end did. */
   lastExit: Exit | undefined;
   readonly #context: SessionsContext;
@@ -55,7 +55,7 @@ export class Sessions {
     this.#context = context;
     this.#failures = new Failures(context.log);
     const none = END_REASONS.map((reason) => [reason, 0]);
-    this.ended = Object.fromEntries(none) as Record<EndReason, number>;
+    this.endReasons = Object.fromEntries(none) as Record<EndReason, number>;
   }
 
   /** Sessions that begin from now on go by these options. */
@@ -117,7 +117,7 @@ export class Sessions {
     this.#active.delete(session);
     if (this.#active.size === 0) clearInterval(this.#probing);
     if (session.wasCut) this.cut++;
-    this.ended[session.reason!]++;
+    this.endReasons[session.reason!]++;
     this.lastExit = session.exit ?? undefined;
     if (session.childExit !== undefined) this.#failures.add(session.childExit);
     this.#endedBytes.in += session.inbound.bytes;

@@ -15,13 +15,12 @@ import type { ServerStatus, StatusSource } from "../server/server_status.ts";
 const COUNTERS: Readonly<Record<string, [help: string, value: (status: ServerStatus) => number]>> =
   {
     connections_accepted_total: ["Connections accepted.", ({ accepted }) => accepted],
-    connections_served_total: ["Connections served to their end.", ({ served }) => served],
     connections_failed_total: [
       "Connections refused because no child could be started.",
       ({ failed }) => failed,
     ],
     children_spawned_total: ["Children started, with or without a client.", (s) => s.spawned],
-    children_failed_total: ["Children that could not be started.", ({ unspawned }) => unspawned],
+    children_spawn_failures_total: ["Children that failed to start.", (s) => s.spawnFailures],
     received_bytes_total: ["Bytes that children took from clients.", ({ bytesIn }) => bytesIn],
     sent_bytes_total: ["Bytes that clients took from children.", ({ bytesOut }) => bytesOut],
   };
@@ -47,7 +46,11 @@ const FAMILIES: Readonly<
   >
 > = {
   connections_refused_total: ["Connections not served.", () => "reason", (s) => s.refused],
-  connections_ended_total: ["Connections served to their end.", () => "reason", (s) => s.ended],
+  connections_ended_total: [
+    "Connections served to their end.",
+    () => "reason",
+    (s) => s.endReasons,
+  ],
   children_exited_total: [
     "Children that have ended, by exit code or signal.",
     (name) => /^\d+$/.test(name) ? "code" : "signal",

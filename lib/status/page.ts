@@ -107,7 +107,7 @@ function showRows(services, chosen) {
     const notServed = Object.values(service.refused).reduce((sum, n) => sum + n, service.failed);
     const texts = [
       service.addresses.join(" "), service.handler, activeOf(service), waitingOf(service),
-      ...[service.accepted, service.served, notServed].map((n) => count.format(n)),
+      ...[service.accepted, service.ended, notServed].map((n) => count.format(n)),
     ];
     texts.forEach((text, i) => row.cells[i + 1].textContent = text);
     write(row.cells[8], stateOf(service), service.ready);
@@ -134,19 +134,19 @@ function show(status) {
 }
 
 function showService(status, more) {
-  const { refused, ended, exits, killed, limits, connections, history } = status;
+  const { refused, endReasons, exits, killed, limits, connections, history } = status;
   const rows = (counts, before) => Object.entries(counts).map(([name, n]) => [before + name, count.format(n)]);
   fill($("totals"), [
     ["active", activeOf(status)], ["waiting", waitingOf(status)],
-    ["accepted", count.format(status.accepted)], ["served", count.format(status.served)],
+    ["accepted", count.format(status.accepted)], ["ended", count.format(status.ended)],
     ["from clients", bytes(status.bytesIn)], ["to clients", bytes(status.bytesOut)],
     ...more,
   ]);
   fill($("children"), [
-    ["warm", status.warm + " of " + limits.warm], ["spawned", count.format(status.spawned)], ["failed to start", count.format(status.unspawned)],
+    ["warm", status.warm + " of " + limits.warm], ["spawned", count.format(status.spawned)], ["failed to start", count.format(status.spawnFailures)],
     ...rows(exits, "exit "), ...rows(killed, "stopped by "),
   ]);
-  fill($("ended"), rows(ended, ""));
+  fill($("ended"), rows(endReasons, ""));
   fill($("refused"), rows({ failed: status.failed, ...refused }, ""));
   plot("active", history.active, "");
   plot("accepted", history.accepted, " a second");
@@ -207,7 +207,7 @@ export const PAGE = `<!doctype html>
 <section id="overview" hidden>
 <h2>Services</h2>
 <div class="scroll"><table class="services">
-<thead><tr><th>service</th><th>addresses</th><th>handler</th><th>active</th><th>waiting</th><th>accepted</th><th>served</th><th>not served</th><th>state</th></tr></thead>
+<thead><tr><th>service</th><th>addresses</th><th>handler</th><th>active</th><th>waiting</th><th>accepted</th><th>ended</th><th>not served</th><th>state</th></tr></thead>
 <tbody id="services"></tbody>
 </table></div>
 <h2 id="service"></h2>
