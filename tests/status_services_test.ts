@@ -25,9 +25,15 @@ Deno.test("status.json has each of several services apart, and what the process 
     return cat!.ended === 1 && cat!.history.firstByteMs.some(Boolean) &&
       other!.history.active.at(-1) === 1 && status;
   });
-  const { services: { cat, other, ...more }, uptimeSeconds, memoryBytes, ...facts } = status;
+  const {
+    services: { cat, other, ...more },
+    uptimeSeconds,
+    memoryBytes,
+    childrenMemoryBytes,
+    ...facts
+  } = status;
   assertEquals(more, {});
-  assert(uptimeSeconds > 0 && memoryBytes > 1e7);
+  assert(uptimeSeconds > 0 && memoryBytes > 1e7 && childrenMemoryBytes! > 0);
   assertEquals(facts, { draining: false, ready: true, limits: { children: 10 } });
   assertEquals([cat!.addresses, cat!.handler], [[`127.0.0.1:${shown.port("cat")}`], "cat"]);
   assertEquals([cat!.accepted, cat!.active, cat!.connections.length], [1, 0, 0]);

@@ -58,7 +58,8 @@ Deno.test("status.json has every connection with its byte counts", async () => {
     const status = await dataOf(url);
     return status.history.firstByteMs.some(Boolean) && status;
   });
-  const { connections: [connection], history, uptimeSeconds, memoryBytes, ...numbers } = status;
+  const { connections: [connection], history, uptimeSeconds, memoryBytes, ...others } = status;
+  const { childrenMemoryBytes, ...numbers } = others;
   const { port } = conn.localAddr as Deno.NetAddr;
   const { seconds, idleSeconds, ...facts } = connection!;
   assertEquals(facts, {
@@ -71,6 +72,7 @@ Deno.test("status.json has every connection with its byte counts", async () => {
   });
   assert(seconds > 0 && seconds < 60 && idleSeconds <= seconds);
   assert(uptimeSeconds >= seconds && memoryBytes > 1e7);
+  assert(childrenMemoryBytes! >= 0);
   assertEquals<unknown>({ ...numbers, warm: 2, spawned: 3 }, {
     addresses: [`127.0.0.1:${spawnd.port}`],
     handler: "cat",
@@ -97,6 +99,7 @@ Deno.test("status.json has every connection with its byte counts", async () => {
     spawned: 3,
     spawnFailures: 0,
     killed: { SIGTERM: 0, SIGKILL: 0 },
+    latestRefusals: [],
     bytesIn: 5,
     bytesOut: 5,
   });

@@ -15,6 +15,7 @@ import type { ChildBudget } from "./child_budget.ts";
 import { Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
 import { type Logger, RECOVERIES } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
+import type { Observer } from "../base/observer.ts";
 import type { Tls } from "../net/tls.ts";
 import type { WebSocketEndpoint } from "../web/upgrade.ts";
 
@@ -40,6 +41,7 @@ export interface IntakeOptions extends AdmissionOptions {
 /** What {@linkcode Intake} needs besides. */
 export interface IntakeContext {
   readonly log: Logger;
+  readonly observer: Observer;
   /** The slots that this and other services share. */
   readonly budget: ChildBudget;
   /** Serves a connection to its end; resolves to the reason if it got no child. */
@@ -50,8 +52,11 @@ export interface IntakeContext {
 export interface AcceptedConnection {
   /** Its number in the log. */
   readonly id: number;
-  /** When it was accepted, on the clock of `performance.now()`, in milliseconds. */
-  readonly acceptedAtMs: number;
+  /**
+   * When it was accepted, or had done its handshakes if there are any, on the clock of
+   * `performance.now()`, in milliseconds.
+   */
+  readyAtMs: number;
   /** The connection; replaced by the one over it after a TLS handshake. */
   client: Connection;
 }
@@ -180,7 +185,7 @@ export class Intake {
     const tls = client.address === undefined ? undefined : this.#options.tls;
     const pending: PendingConnection = {
       id: ++this.accepted,
-      acceptedAtMs: performance.now(),
+      readyAtMs: performance.now(),
       ticket: this.#admission.issueTicket(),
       client,
       tls,
@@ -222,6 +227,7 @@ export class Intake {
       const refused = await this.#shakeHands(client, () => this.#upgrade(pending, webSocket));
       if (refused) return refused;
     }
+    pending.readyAtMs = performance.now();
     if (!isNamed) reason = this.#admission.admit(ticket, pending.client.address);
     if (reason) return { reason };
     const slot = this.#admission.requestSlot(ticket);
@@ -299,15 +305,19 @@ export class Intake {
     { id, client, canReceiveText, webSocket }: PendingConnection,
     { reason, error, response }: Refused,
   ): Promise<void> {
-    const { log } = this.#context;
+    const { log, observer } = this.#context;
     const facts = { id, client: client.name, error };
     if (reason === "failed") {
       this.failed++;
       log.warn("cannot start a child: the client is refused", facts);
+      observer.refused(reason, client.name);
     } else {
       this.refused[reason]++;
       if (reason === "left" || reason === "page") log.debug(reason, facts);
-      else log.warn("refused", { ...facts, reason });
+      else {
+        log.warn("refused", { ...facts, reason });
+        observer.refused(reason, client.name);
+      }
     }
     const hasAlert = reason === "handshake" && !canReceiveText;
     const isSilent = !response && (reason === "left" || reason === "handshake" || !canReceiveText);

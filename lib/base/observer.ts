@@ -1,19 +1,25 @@
 /**
- * Hooks for measuring a server, which reports durations as they occur. Whatever can be counted
- * afterwards is in the server's status instead.
+ * Hooks for watching a server, which reports durations and refusals as they occur. Whatever can be
+ * counted afterwards is in the server's status instead.
  *
  * @module
  */
 
-/** Receives durations, in seconds. Its functions must not throw. */
+/** Receives durations, in seconds, and refusals. Its functions must not throw. */
 export interface Observer {
   /** A child was started; `seconds` is how long that blocked the server. */
   spawned(seconds: number): void;
-  /** A client was sent its first byte, `seconds` after it was accepted. */
+  /**
+   * A client was sent the first byte of its child, which took the server and the child `seconds`:
+   * from when its handshakes were done, or it was accepted if there were none, without the time for
+   * which the child waited for the client's first byte.
+   */
   answered(seconds: number): void;
   /** A session ended, `seconds` after it began. */
   ended(seconds: number): void;
+  /** A client was refused: for which reason, and its address as in the log. */
+  refused(reason: string, client: string): void;
 }
 
-/** Ignores all durations. */
-export const NO_OBSERVER: Observer = { spawned() {}, answered() {}, ended() {} };
+/** Ignores everything. */
+export const NO_OBSERVER: Observer = { spawned() {}, answered() {}, ended() {}, refused() {} };

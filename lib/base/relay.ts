@@ -41,6 +41,8 @@ export class Flow {
   dropped = 0;
   /** When the source last delivered bytes, as `performance.now()` in milliseconds; 0 if never. */
   readAtMs = 0;
+  /** When it did so first. */
+  firstReadAtMs = 0;
   /** When the sink last took bytes, on the same clock; 0 if never. */
   writtenAtMs = 0;
   /** Whether the pump is waiting for its sink rather than for its source. */
@@ -95,6 +97,7 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
       if (chunk === null) break;
       endOnError = "sink-failed";
       flow.readAtMs = performance.now();
+      flow.firstReadAtMs ||= flow.readAtMs;
       flow.writing = true;
       flow.dropped += chunk.length; // until it is taken
       await sink.write(chunk);

@@ -132,6 +132,11 @@ export class Children {
     return performance.now() - this.#failedAtMs < FAILING_MS;
   }
 
+  /** The process ids of all that run. */
+  get pids(): number[] {
+    return [...this.#running].filter(({ exit }) => exit === null).map(({ pid }) => pid);
+  }
+
   /** How many children are warm. */
   get warm(): number {
     return this.#pool.warm;

@@ -88,6 +88,11 @@ export class Server implements AsyncDisposable {
     return this.#service.connections();
   }
 
+  /** The process ids of its children, warm ones too. */
+  get pids(): number[] {
+    return this.#service.pids;
+  }
+
   /** The handler's name, as in the log. */
   get handler(): string {
     return this.#service.handler;

@@ -70,6 +70,8 @@ export interface StatusSource {
   readonly addresses: readonly string[];
   /** The handler's name. */
   readonly handler: string;
+  /** The process ids of its children, warm ones too. */
+  readonly pids: readonly number[];
   /** Whether it is shutting down or has shut down. */
   readonly isDraining: boolean;
   /** Whether a client that connects now would be served or queued. */

@@ -73,6 +73,7 @@ export class Service implements Target {
     this.#sessions = new Sessions(settings, { children: this.#children, log, observer });
     this.#intake = new Intake(intakeOptionsOf(prepared), {
       log,
+      observer,
       budget,
       serve: (accepted) => once ? this.#serveOnce(accepted) : this.#sessions.serve(accepted),
     });
@@ -190,6 +191,11 @@ export class Service implements Target {
   /** The connections being served, oldest first. */
   connections(): ConnectionStatus[] {
     return this.#sessions.status();
+  }
+
+  /** The process ids of its children, warm ones too. */
+  get pids(): number[] {
+    return this.#children.pids;
   }
 
   /** The handler's name, as in the log. */

@@ -49,8 +49,8 @@ export interface SessionOptions {
   /** What the client is sent before the child's output. */
   readonly banner?: Uint8Array<ArrayBuffer> | undefined;
   readonly timeouts: SessionTimeouts;
-  /** When the client was accepted, on the clock of `performance.now()`, in milliseconds. */
-  readonly acceptedAtMs: number;
+  /** When the client could be served, see {@linkcode AcceptedConnection.readyAtMs}. */
+  readonly readyAtMs: number;
   readonly log: Logger;
   readonly observer: Observer;
 }
@@ -83,8 +83,7 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#worker = this.#attach(options.worker);
-    const { acceptedAtMs, observer } = options;
-    this.outbound.onFirst = () => observer.answered((performance.now() - acceptedAtMs) / 1000);
+    this.outbound.onFirst = () => options.observer.answered(this.#answerMs / 1000);
   }
 
   get #progress(): SessionProgress {
@@ -95,6 +94,12 @@ export class Session {
       inbound,
       outbound,
     };
+  }
+
+  /** How long the client has waited so far, without the time for which its child waited for it. */
+  get #answerMs(): number {
+    const silentMs = Math.max(0, this.inbound.firstReadAtMs - this.#startedAtMs);
+    return performance.now() - this.#options.readyAtMs - silentMs;
   }
 
   /** Why the connection ended, once that is decided. */

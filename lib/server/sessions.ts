@@ -84,7 +84,7 @@ export class Sessions {
   }
 
   /** Serves a connection to its end; resolves to the reason if it got no child. */
-  async serve({ id, client, acceptedAtMs }: AcceptedConnection): Promise<Refused | undefined> {
+  async serve({ id, client, readyAtMs }: AcceptedConnection): Promise<Refused | undefined> {
     const { children, log, observer } = this.#context;
     const options = this.#options;
     const wait = new AbortController();
@@ -104,7 +104,7 @@ export class Sessions {
       banner: options.banner === "" ? undefined : new TextEncoder().encode(options.banner),
       id,
       client,
-      acceptedAtMs,
+      readyAtMs,
       log,
       observer,
       timeouts: options,

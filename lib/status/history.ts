@@ -10,7 +10,10 @@ export interface HistoryValues {
   readonly active: readonly number[];
   /** Connections accepted in that second. */
   readonly accepted: readonly number[];
-  /** The median time to a first byte in that second, in milliseconds; `null` if there was none. */
+  /**
+   * The median time to a first byte in that second, in milliseconds, see
+   * {@linkcode Observer.answered}; `null` if there was none.
+   */
   readonly firstByteMs: readonly (number | null)[];
 }
 
@@ -27,7 +30,7 @@ export class History {
   /** Seconds to the first byte of each client answered since the last sample. */
   #answered: number[] = [];
 
-  /** A client was sent its first byte this many seconds after accept. */
+  /** A client was sent its first byte, which took this many seconds. */
   answered(seconds: number): void {
     this.#answered.push(seconds);
   }

@@ -33,6 +33,7 @@ import { Listener } from "../net/listener.ts";
 import type { StatusSource } from "../server/server_status.ts";
 import { isLoopback } from "../net/address.ts";
 import type { HttpResponse } from "../net/http.ts";
+import { ChildrenMemory } from "./children_memory.ts";
 import { type HttpRequest, HttpServer, MAX_CONNECTIONS } from "./http.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { CONTENT_SECURITY_POLICY, PAGE } from "./page.ts";
@@ -40,6 +41,7 @@ import { ShownServices, type StatusSources } from "./services.ts";
 import { readinessOf, type ServicesStatus, type Status, statusOf } from "./status.ts";
 
 export type { HistoryValues } from "./history.ts";
+export type { RefusalStatus } from "./refusals.ts";
 export type { StatusSources } from "./services.ts";
 export type { ProcessStatus, ServicesStatus, ServiceStatus, Status } from "./status.ts";
 
@@ -53,6 +55,7 @@ export class StatusListener implements AsyncDisposable {
   readonly #listener: Listener;
   readonly #http: HttpServer;
   readonly #services = new ShownServices();
+  readonly #memory = new ChildrenMemory();
   #sampling: ReturnType<typeof setInterval> | undefined;
   #startedAtMs: number | undefined;
 
@@ -124,7 +127,7 @@ export class StatusListener implements AsyncDisposable {
         });
       case "/status.json":
         if (this.#startedAtMs === undefined) break;
-        return reply(JSON.stringify(this.#status(this.#startedAtMs)), "application/json");
+        return reply(JSON.stringify(await this.#status(this.#startedAtMs)), "application/json");
       case "/metrics":
         return reply(await this.#metrics(), METRICS_TYPE);
       case "/healthz":
@@ -140,21 +143,31 @@ export class StatusListener implements AsyncDisposable {
     return reply("starting\n", "text/plain", 503);
   }
 
-  #status(startedAtMs: number): Status | ServicesStatus {
+  async #status(startedAtMs: number): Promise<Status | ServicesStatus> {
+    const childrenMemoryBytes = await this.#childrenMemory();
     const { isDraining, maxChildren } = this.#services;
     return statusOf(this.#services.now(), {
       uptimeSeconds: (performance.now() - startedAtMs) / 1000,
       draining: isDraining,
       memoryBytes: Deno.memoryUsage().rss,
+      ...(childrenMemoryBytes !== undefined && { childrenMemoryBytes }),
       limits: maxChildren > 0 ? { children: maxChildren } : {},
     });
   }
 
-  #metrics(): Promise<string> {
+  async #metrics(): Promise<string> {
+    const childrenMemoryBytes = await this.#childrenMemory();
     const metrics = [...this.#services.now()].map(([name, { metrics }]) =>
       [name, metrics] as const
     );
-    return metricsText(new Map(metrics), this.#services.maxChildren);
+    const { maxChildren } = this.#services;
+    return await metricsText(new Map(metrics), { maxChildren, childrenMemoryBytes });
+  }
+
+  #childrenMemory(): Promise<number | undefined> {
+    return this.#memory.bytes(() =>
+      [...this.#services.now().values()].flatMap(({ source }) => source.pids)
+    );
   }
 }
 

@@ -63,16 +63,20 @@ const FAMILIES: Readonly<
   ],
 };
 
+/** See {@linkcode Observer.answered}. */
+const FIRST_BYTE = "From accept, or the end of handshakes, to the first byte of the child sent, " +
+  "without the wait for the client's first byte.";
+
 /** The type of {@linkcode metricsText}. */
 export const METRICS_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** The metrics of one service. */
-export class Metrics implements Observer {
+export class Metrics implements Omit<Observer, "refused"> {
   readonly #registry = new Registry();
   readonly #spawn = this.#histogram("spawn", "How long starting a child blocked the server.", [
     ...[0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1],
   ]);
-  readonly #firstByte = this.#histogram("first_byte", "From accept to the first byte sent.", [
+  readonly #firstByte = this.#histogram("first_byte", FIRST_BYTE, [
     ...[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
   ]);
   readonly #session = this.#histogram("session", "How long a connection had its child.", [
@@ -134,34 +138,46 @@ export class Metrics implements Observer {
   }
 }
 
+/** What is the process's own. */
+export interface ProcessMetrics {
+  /** How many children there may be at once, over all services; 0 is no limit. */
+  readonly maxChildren: number;
+  /** Memory of all children, if it is known. */
+  readonly childrenMemoryBytes: number | undefined;
+}
+
 /** The values of several metrics. */
 type MetricValues = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
 
 /**
  * All metrics in Prometheus' text format; those of a service have its name as a label where there are
  * several.
- *
- * @param maxChildren How many children may serve clients at once, over all services; 0 is no limit.
  */
 export async function metricsText(
   services: ReadonlyMap<string, Metrics>,
-  maxChildren: number,
+  process: ProcessMetrics,
 ): Promise<string> {
   const values = [...services].map(([service, metrics]) =>
     metrics.values(services.size > 1 ? { service } : {})
   );
-  const all = await Promise.all([...values, processValues(maxChildren)]);
+  const all = await Promise.all([...values, processValues(process)]);
   // Each name has its description once, however many services have a value under it.
   return await AggregatorRegistry.aggregate(all).metrics();
 }
 
 /** The values that are the process's own. */
-function processValues(maxChildren: number): Promise<MetricValues> {
+function processValues(
+  { maxChildren, childrenMemoryBytes }: ProcessMetrics,
+): Promise<MetricValues> {
   const registry = new Registry();
   const add = (name: string, help: string, value: number) =>
     new Gauge({ name, help, registers: [registry] }).set(value);
   if (maxChildren > 0) {
     add("spawnd_children_limit", "Children that all services may have at once.", maxChildren);
+  }
+  if (childrenMemoryBytes !== undefined) {
+    const memory = "Memory of all children, with their shares of what they share.";
+    add("spawnd_children_memory_bytes", memory, childrenMemoryBytes);
   }
   const memory = "Memory of the server itself, without its children.";
   add("process_resident_memory_bytes", memory, Deno.memoryUsage().rss);

@@ -1,5 +1,6 @@
 /**
- * The services that are shown, and what is recorded of each: its history and its metrics.
+ * The services that are shown, and what is recorded of each: its history, its
+ * metrics and its latest refusals.
  *
  * Services come and go while they are shown, and an observer is made before its service is there. So
  * a recorder is kept by the service's name until a service of that name appears, and belongs to that
@@ -12,6 +13,7 @@ import type { Observer } from "../base/observer.ts";
 import type { StatusSource } from "../server/server_status.ts";
 import { History } from "./history.ts";
 import { Metrics } from "./metrics.ts";
+import { Refusals } from "./refusals.ts";
 
 /** What tells the status of several services. */
 export interface StatusSources {
@@ -23,10 +25,11 @@ export interface StatusSources {
   readonly maxChildren: number;
 }
 
-/** Records the durations of one service. */
+/** Records what happens at one service. */
 class Recorder implements Observer {
   readonly history = new History();
   readonly metrics = new Metrics();
+  readonly refusals = new Refusals();
 
   spawned(seconds: number): void {
     this.metrics.spawned(seconds);
@@ -40,6 +43,10 @@ class Recorder implements Observer {
   ended(seconds: number): void {
     this.metrics.ended(seconds);
   }
+
+  refused(reason: string, client: string): void {
+    this.refusals.add(reason, client);
+  }
 }
 
 /** A service that is shown. */
@@ -48,6 +55,7 @@ export interface ShownService {
   readonly source: StatusSource;
   readonly history: History;
   readonly metrics: Metrics;
+  readonly refusals: Refusals;
 }
 
 /** The services that are shown. */
@@ -92,10 +100,10 @@ export class ShownServices {
   }
 
   #show(name: string, source: StatusSource): ShownService {
-    const { history, metrics } = this.#waiting.get(name) ?? new Recorder();
+    const { history, metrics, refusals } = this.#waiting.get(name) ?? new Recorder();
     this.#waiting.delete(name);
     metrics.attach(source);
-    const service = { source, history, metrics };
+    const service = { source, history, metrics, refusals };
     this.#shown.set(source, service);
     return service;
   }

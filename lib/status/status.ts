@@ -7,6 +7,7 @@
 
 import type { ConnectionStatus, ServerStatus } from "../server/server_status.ts";
 import type { HistoryValues } from "./history.ts";
+import type { RefusalStatus } from "./refusals.ts";
 import type { ShownService } from "./services.ts";
 
 /** One service at one moment. */
@@ -19,6 +20,8 @@ export interface ServiceStatus extends ServerStatus {
   readonly draining: boolean;
   /** Whether a client that connects now would be served or queued. */
   readonly ready: boolean;
+  /** The last clients that were refused, the latest first. */
+  readonly latestRefusals: readonly RefusalStatus[];
   /** The connections being served, oldest first. */
   readonly connections: readonly ConnectionStatus[];
   /** The last minutes, one value a second, the latest last. */
@@ -35,6 +38,8 @@ export interface ProcessStatus {
   readonly ready: boolean;
   /** Memory of the server itself, without its children. */
   readonly memoryBytes: number;
+  /** Memory of all children, where it can be read: see {@linkcode ChildrenMemory}. */
+  readonly childrenMemoryBytes?: number;
   /** How many children all services may have at once; no `children` is no limit. */
   readonly limits: { readonly children?: number };
 }
@@ -56,7 +61,9 @@ export function statusOf(
   services: ReadonlyMap<string, ShownService>,
   process: Omit<ProcessStatus, "ready">,
 ): Status | ServicesStatus {
-  const statuses = [...services].map(([name, { source, history }]): [string, ServiceStatus] => [
+  const statuses = [...services].map((
+    [name, { source, history, refusals }],
+  ): [string, ServiceStatus] => [
     name,
     {
       addresses: source.addresses,
@@ -64,6 +71,7 @@ export function statusOf(
       draining: source.isDraining,
       ready: source.isReady,
       ...source.status(),
+      latestRefusals: refusals.latest,
       connections: source.connections(),
       history: history.values,
     },
