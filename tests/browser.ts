@@ -95,14 +95,17 @@ testPage(
     await page.route("**/status.json", async (route) => {
       const status = await (await route.fetch()).json();
       const connections = [{ ...status.connections[0], client: markup, start: markup }];
+      const latestRefusals = [{ time: markup, reason: markup, client: markup }];
       await route.fulfill({
-        json: { ...status, handler: markup, refused: { [markup]: 1 }, connections },
+        json: { ...status, handler: markup, refused: { [markup]: 1 }, connections, latestRefusals },
       });
     });
     await page.locator("#where").getByText(markup).waitFor();
     const cells = await page.locator("#connections td").allTextContents();
     assertEquals([cells[1], cells[3]], [markup, markup]);
     await page.locator("#refused dt").getByText(markup).waitFor();
+    const refusal = await page.locator("#latest td").allTextContents();
+    assertEquals(refusal.slice(1), [markup, markup]);
     assertEquals(await page.locator("img, b").count(), 0);
     assertEquals(await page.title(), "spawnd");
     await page.unrouteAll({ behavior: "ignoreErrors" });
@@ -140,9 +143,9 @@ testIn("the status page shows several services, and the one that is chosen", asy
   await page.locator("#services tr").filter({ hasText: "shell.2" }).getByText("3").first()
     .waitFor();
   assertEquals(await rowsOf(page), [
-    ["cat", at("cat"), "cat", "1 of 256", "0 of 64", "1", "0", "0", "serving"],
-    ["git", at("git"), "cat", "2 of 2", "0 of 0", "2", "0", "0", "full"],
-    ["shell.2", at("shell.2"), "sh", "0 of 256", "0 of 64", "3", "3", "0", "serving"],
+    ["cat", "serving", "1 of 256", "0 of 64", "1", "0", "0", at("cat"), "cat"],
+    ["git", "full", "2 of 2", "no queue", "2", "0", "0", at("git"), "cat"],
+    ["shell.2", "serving", "0 of 256", "0 of 64", "3", "3", "0", at("shell.2"), "sh"],
   ]);
 
   const heading = (name: string) => page.locator(`#service:text-is("${name}")`).waitFor();
@@ -202,7 +205,7 @@ testIn("services come to the status page and leave it as they do the server", as
   await page.locator("#connections tr").waitFor();
 
   await shown.reload(wanted({ "a-new": CAT, cat: CAT }));
-  await page.locator("#services tr").filter({ hasText: /^git.*draining$/ }).waitFor();
+  await page.locator("#services tr").filter({ hasText: /^gitdraining/ }).waitFor();
   await page.locator("#state").getByText("serving", { exact: true }).waitFor();
   const names = async () => (await rowsOf(page)).map(([name]) => name);
   assertEquals(await names(), ["a-new", "cat", "git"]);
