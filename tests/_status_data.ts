@@ -20,8 +20,8 @@ function clientOf(n: number): string {
 /** A service with so many connections. */
 export function serviceWith(count: number): ServiceStatus {
   const isBusy = count > 0;
-  const wave = (second: number) => Math.max(0, Math.sin(second / 23) + Math.sin(second / 7) / 2);
-  const history = Array.from({ length: isBusy ? 300 : 4 }, (_, second) => wave(second));
+  const wave = (second: number) => isBusy ? Math.sin(second / 23) + Math.sin(second / 7) / 2 : 0;
+  const history = Array.from({ length: isBusy ? 300 : 4 }, (_, i) => wave(i + 52));
   const many = isBusy ? 4 : 0;
   return {
     addresses: ["0.0.0.0:9527"],
@@ -58,7 +58,7 @@ export function serviceWith(count: number): ServiceStatus {
     spawnFailures: 0,
     exits: isBusy ? { "0": many * 290, "1": many * 9, "SIGKILL": many } : {},
     killed: { SIGTERM: many, SIGKILL: many },
-    limits: { connections: 256, queue: 64, warm: 8 },
+    limits: { connections: Math.max(256, count), queue: 64, warm: 8 },
     bytesIn: many * 1_234_567,
     bytesOut: many * 2_345_678,
     latestRefusals: Array.from({ length: 5 * many }, (_, i) => ({
@@ -77,9 +77,11 @@ export function serviceWith(count: number): ServiceStatus {
       bytesOut: i * 104_729 % 3_000_000,
     })),
     history: {
-      active: history.map((value) => Math.round(value * 8)),
-      accepted: history.map((value, i) => Math.round(value * (3 + i % 3))),
-      firstByteMs: history.map((value) => value > 0 ? 1 + value : null),
+      active: history.map((value) => Math.max(0, count + Math.round(value * 4))).with(-1, count),
+      accepted: history.map((value, i) =>
+        Math.max(0, Math.round(value * 2 + (isBusy && i % 9 === 2 ? 1 : 0)))
+      ),
+      firstByteMs: history.map((value) => value > 0 ? 1 + value / 4 : null),
     },
   };
 }
@@ -105,7 +107,7 @@ export function statusOfServices(): ServicesStatus {
     limits: { children: 400 },
     services: {
       shout: serviceWith(30),
-      git: { ...serviceWith(20), handler: "git", ready: false, waiting: 5, limits },
+      git: { ...serviceWith(20), handler: "git", ready: false, waiting: 5, warm: 0, limits },
       "a-name.that-is_long": { ...serviceWith(0), addresses: ["[::]:7", "unix:/run/echo.sock"] },
     },
   };

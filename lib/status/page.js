@@ -150,8 +150,10 @@ function showService(status, more, ofChildren) {
     factsOf({ failed: status.failed, ...refused }, (reason) => NOT_SERVED[reason]),
   );
   fill($("ended"), factsOf(endReasons, (reason) => ENDED[reason]));
-  const exitNote = (how) =>
-    EXITS[how] ?? (/^\d/.test(how) ? "the program reported a failure" : "by this signal");
+  const exitNote = (how) => EXITS[how] ?? "the program reported a failure";
+  const [codes, signals] = [true, false].map((isCode) =>
+    Object.fromEntries(Object.entries(exits).filter(([how]) => /^\d/.test(how) === isCode))
+  );
   const unknown = ["memory", "unknown", "can be read on Linux with --allow-run=cat"];
   fill($("children"), [
     [
@@ -161,13 +163,16 @@ function showService(status, more, ofChildren) {
     ],
     ["spawned", count.format(status.spawned), "started, with or without a client"],
     ...factsOf({ "spawn failures": spawnFailures }, () => "failed to start"),
-    ...factsOf(exits, exitNote, "exit "),
+    ...factsOf(codes, exitNote, "exit "),
+    ...factsOf(signals, () => "ended by this signal"),
     ...factsOf(killed, () => "did not end by themselves in time", "stopped by "),
     ...(ofChildren === "" ? [unknown] : []),
   ]);
   showRefusals(status.latestRefusals);
   showConnections(status.connections);
 }
+
+const SHORT = { dateStyle: "short", timeStyle: "short" };
 
 function showRefusals(refusals) {
   $("refusals").hidden = refusals.length === 0;
@@ -177,7 +182,11 @@ function showRefusals(refusals) {
     const { time, reason, client } = refusals[i];
     const at = new Date(time);
     const isToday = at.toDateString() === new Date().toDateString();
-    const texts = [isToday ? at.toLocaleTimeString() : at.toLocaleString(), reason, client];
+    const texts = [
+      isToday ? at.toLocaleTimeString() : at.toLocaleString([], SHORT),
+      reason,
+      client,
+    ];
     texts.forEach((text, i) => write(cells[i], text));
   });
 }
