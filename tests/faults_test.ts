@@ -104,8 +104,8 @@ Deno.test("SIGTERM loses no idle, active, waiting or handshaking client", async 
   assertEquals(text(await receiveAll(silent)), "");
   silent.close();
   assertEquals((await spawnd.ended()).code, 0);
-  const { accepted, served, handshake, cut } = await spawnd.record({ message: "stopped" });
-  assertEquals([accepted, served, handshake, cut], [5, 4, 1, 0]);
+  const { accepted, ended, handshake, cut } = await spawnd.record({ message: "stopped" });
+  assertEquals([accepted, ended, handshake, cut], [5, 4, 1, 0]);
   assert(!children.some(isAlive));
 });
 
@@ -127,8 +127,8 @@ Deno.test("after the drain timeout waiting and handshaking clients are cut too",
   for (const conn of [handshaking, active]) assertEquals(text(await receiveAll(conn)), "");
   for (const conn of [waiting, handshaking, active]) conn.close();
   assertEquals((await spawnd.ended()).code, 1);
-  const { served, busy, handshake, cut } = await spawnd.record({ message: "stopped" });
-  assertEquals([served, busy, handshake, cut], [1, 1, 1, 3]);
+  const { ended, busy, handshake, cut } = await spawnd.record({ message: "stopped" });
+  assertEquals([ended, busy, handshake, cut], [1, 1, 1, 3]);
   const { error } = await spawnd.record({ message: "refused", reason: "handshake" });
   assertEquals(error, "the server is shutting down");
 });
@@ -213,8 +213,8 @@ Deno.test("SIGTERM under load lets every open session complete its exchange", as
   isOver = true;
   await within("the clients", clients);
   assertEquals(status.code, 0);
-  const { accepted, served } = await spawnd.record({ message: "stopped" });
-  assertEquals(served, accepted);
+  const { accepted, ended } = await spawnd.record({ message: "stopped" });
+  assertEquals(ended, accepted);
   const complete = spawnd.records({ message: "end", reason: "client-closed", in: 14, out: 512 });
   assertEquals(complete.length, accepted);
   assert(!children.some(isAlive));

@@ -49,8 +49,8 @@ for (const names of [["localhost"], ["localhost", "other.example"]]) {
         const [type, major, minor, , length, level] = await ask(spawnd.port, garbage);
         assertEquals([type, major, minor, length, level], [21, 3, 3, 2, 2]);
       }
-      const { handshake, served } = await spawnd.status();
-      assertEquals([handshake, served], [5, 0]);
+      const { handshake, ended } = await spawnd.status();
+      assertEquals([handshake, ended], [5, 0]);
     },
   );
 }
@@ -155,8 +155,8 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
         assert(!(await resumed(identity)).includes("SSL_CLIENT"), `${name}, resumed`);
       }
       assertMatch(await client(spawnd, version), /alert (certificate required|handshake failure)/);
-      const { served, handshake } = await spawnd.status();
-      assertEquals([served, handshake], [2, 11]);
+      const { ended, handshake } = await spawnd.status();
+      assertEquals([ended, handshake], [2, 11]);
 
       const pems = await Promise.all(
         [authority, stranger].map((ca) => Deno.readTextFile(ca!.cert)),
