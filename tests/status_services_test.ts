@@ -84,6 +84,9 @@ Deno.test("metrics of several services have their names as labels, those of the 
   assertEquals(ended['service="cat",reason="client-closed"'], 2);
   assertEquals(ended['service="other",reason="client-closed"'], 0);
   assertEquals(Object.keys(await shown.metric("process_resident_memory_bytes")), [""]);
+  const { "": startedAt, ...more } = await shown.metric("process_start_time_seconds");
+  assertEquals(more, {});
+  assert(startedAt! * 1000 > Date.now() - 3_600_000 && startedAt! * 1000 <= Date.now());
 });
 
 testWith(

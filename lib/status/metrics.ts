@@ -181,5 +181,7 @@ function processValues(
   }
   const memory = "Memory of the server itself, without its children.";
   add("process_resident_memory_bytes", memory, Deno.memoryUsage().rss);
+  const start = "Start time of the server, in seconds since 1970.";
+  add("process_start_time_seconds", start, performance.timeOrigin / 1000);
   return registry.getMetricsAsJSON();
 }
