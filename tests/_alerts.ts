@@ -13,6 +13,8 @@ export const STEP = 60;
 /** How many steps a course has: an hour. */
 export const STEPS = 60;
 
+const START_FAILURES = "spawnd_children_failed_total";
+
 /** A busy service without any trouble: 60 connections in every step, most of them fast. */
 export const HEALTHY: Readonly<Record<string, string>> = {
   up: constant(1),
@@ -26,7 +28,7 @@ export const HEALTHY: Readonly<Record<string, string>> = {
   spawnd_connections_waiting: constant(0),
   spawnd_queue_limit: constant(64),
   spawnd_children_spawned_total: rising(60),
-  spawnd_children_failed_total: rising(0),
+  [START_FAILURES]: rising(0),
   'spawnd_children_exited_total{code="0"}': rising(60),
   'spawnd_children_killed_total{signal="SIGKILL"}': rising(0),
   'spawnd_first_byte_duration_seconds_bucket{le="1"}': rising(60),
@@ -75,13 +77,13 @@ export const COURSES: readonly Course[] = [
   ],
   [
     "1.1 % of the children do not start",
-    { spawnd_children_failed_total: rising(0.66) },
+    { [START_FAILURES]: rising(0.66) },
     "SpawndChildrenDoNotStart",
   ],
-  ["0.9 % of the children do not start", { spawnd_children_failed_total: rising(0.54) }],
+  ["0.9 % of the children do not start", { [START_FAILURES]: rising(0.54) }],
   [
     "no child starts",
-    { spawnd_children_failed_total: rising(1), spawnd_children_spawned_total: rising(0) },
+    { [START_FAILURES]: rising(1), spawnd_children_spawned_total: rising(0) },
     "SpawndChildrenDoNotStart",
   ],
   ["26 % of the children exit with 3", { [exits('code="3"')]: rising(21) }, "SpawndChildrenFail"],

@@ -137,20 +137,16 @@ testWith(
   "Prometheus sees a service that is full and refuses clients, fills the dashboard, and sees the server go",
   async () => {
     await using configured = await ConfiguredSpawnd.start({
-      hello: {
-        listen: ["127.0.0.1:0"],
-        command: ["sh", "-c", "echo hello; cat"],
-        "max-connections": 1,
-        queue: 0,
-      },
+      full: { listen: ["127.0.0.1:0"], command: ["cat"], "max-connections": 1, queue: 0 },
       other: { listen: ["127.0.0.1:0"], command: ["cat"] },
     }, { status: 0, "max-children": 10 });
     const { spawnd } = configured;
-    const [address] = await configured.addresses("hello");
-    const port = Number(address!.split(":")[1]);
-    assertMatch(text(await ask(port, "")), /^hello/);
+    const portOf = async (name: string) =>
+      Number((await configured.addresses(name))[0]!.split(":")[1]);
+    assertEquals(text(await ask(await portOf("other"), "hello")), "hello");
+    const port = await portOf("full");
     using _conn = await Deno.connect({ hostname: "127.0.0.1", port });
-    await spawnd.record({ message: "open", id: 2 });
+    await spawnd.record({ message: "open", service: "full" });
 
     const { host } = await spawnd.statusUrl();
     await using prometheus = await Prometheus.start(host);
@@ -160,13 +156,13 @@ testWith(
       return (await prometheus.query(refused)).length > 0;
     });
     const { labels, annotations } = await prometheus.firing("SpawndRefusesClients");
-    assertEquals([labels.service, labels.severity], ["hello", "critical"]);
+    assertEquals([labels.service, labels.severity], ["full", "critical"]);
     assertMatch(
       annotations.summary!,
-      new RegExp(`^${host}, service hello refuses [\\d.]+% of its clients as busy$`),
+      new RegExp(`^${host}, service full refuses [\\d.]+% of its clients as busy$`),
     );
     const full = await prometheus.firing("SpawndFull");
-    assertEquals([full.labels.instance, full.labels.service], [host, "hello"]);
+    assertEquals([full.labels.instance, full.labels.service], [host, "full"]);
 
     for (const { title, expr } of QUERIES) {
       await until(`${title}: ${expr}`, async () => (await prometheus.query(expr)).length > 0);
