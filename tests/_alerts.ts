@@ -13,7 +13,7 @@ export const STEP = 60;
 /** How many steps a course has: an hour. */
 export const STEPS = 60;
 
-const START_FAILURES = "spawnd_children_failed_total";
+const START_FAILURES = "spawnd_children_spawn_failures_total";
 
 /** A busy service without any trouble: 60 connections in every step, most of them fast. */
 export const HEALTHY: Readonly<Record<string, string>> = {
