@@ -67,7 +67,9 @@ Deno.test("every configuration that is documented or an example conforms to the 
       configurations.push(await Deno.readTextFile(new URL(folder + name, ROOT)));
     }
   }
-  for (const file of ["README.md", "docs/programs.md", "docs/migrating.md", "deploy/README.md"]) {
+  for (
+    const file of ["docs/reference.md", "docs/programs.md", "docs/migrating.md", "deploy/README.md"]
+  ) {
     const text = await Deno.readTextFile(new URL(file, ROOT)).catch(() => "");
     const blocks = text.matchAll(/^```jsonc?\n(.*?)^```/gms);
     configurations.push(

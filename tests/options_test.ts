@@ -43,9 +43,9 @@ Deno.test("every option of a server or a module has one theme", () => {
   ]);
 });
 
-Deno.test("the README's tables have every option with its argument and default", async () => {
-  const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
-  const rows = readme.matchAll(/^\| `(?:-\w`, `)?--([\w-]+)(?: ([^`]+))?` *\| ([^|]*?) *\|/gm);
+Deno.test("the tables of the reference have every option with its argument and default", async () => {
+  const reference = await Deno.readTextFile(new URL("../docs/reference.md", import.meta.url));
+  const rows = reference.matchAll(/^\| `(?:-\w`, `)?--([\w-]+)(?: ([^`]+))?` *\| ([^|]*?) *\|/gm);
   assertEquals(
     [...rows].map(([, name, argument, standard]) => [name, argument, standard]),
     ALL_OPTIONS.map((option) => [option.name, option.argument, defaultOf(option)]),

@@ -131,7 +131,7 @@ testTls(
   },
 );
 
-testTls("openssl s_client works as the README says", async () => {
+testTls("openssl s_client works as docs/operations.md says", async () => {
   await using certificates = await Certificates.make();
   await using spawnd = await certificates.serve("--stderr", "null");
   const client = new Deno.Command("openssl", {

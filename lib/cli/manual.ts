@@ -109,7 +109,8 @@ or a
 .Ql command ,
 or else it is the counter service.
 Options at the top are defaults for all services.
-The README describes the file, and
+.Pa docs/reference.md
+describes the file, and
 .Pa docs/schema.json
 is its schema, for editors.
 .Sh SIGNALS
@@ -206,6 +207,9 @@ In the folder of spawnd:
 .Pa README.md ,
 and in
 .Pa docs
+.Pa reference.md ,
+.Pa handlers.md ,
+.Pa operations.md ,
 .Pa programs.md ,
 .Pa websockets.md
 and

@@ -1,7 +1,7 @@
 /**
  * The options: everything a server can be told, in one table that owns each option's name on the
  * command line, argument, default, range and help. Range checks, parsing, `--help` and the tables
- * of the README are read from it or tested against it.
+ * of docs/reference.md are read from it or tested against it.
  *
  * The table is in the library's units: durations are milliseconds. The command line speaks seconds.
  *
