@@ -30,7 +30,7 @@ testTerminal("on a terminal of 80 columns no line about a connection wraps", asy
     `${time} open ${client} start=cold pid=\\d+`,
     `${time} end ${client} client-closed \\d[\\d.]*s in=5 out=5 exit=0`,
     `${time} draining active=0 waiting=0`,
-    `${time} stopped accepted=1 served=1 failed=0 cut=0`,
+    `${time} stopped accepted=1 ended=1 failed=0 cut=0`,
   ];
   assertEquals(lines.length, expected.length, lines.join("\n"));
   for (const [index, pattern] of expected.entries()) {

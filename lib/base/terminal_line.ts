@@ -4,8 +4,8 @@
  *
  * A line begins with the local time, on the first line of each day after the date. The level stands
  * in it unless it is `info`. What identifies itself has no key: the number of a connection, its client,
- * the reason, the seconds it took. A connection's other facts, but for trouble and what its child says, are dimmed, and the record of its end has no process id:
- * that of its begin has it.
+ * the reason, the seconds it took. The other facts of a connection are dimmed, except for trouble and
+ * for what its child says. The record of its end has no process id, since that of its begin has it.
  *
  * @module
  */
