@@ -37,6 +37,11 @@ Deno.test("every command of the page is run by a test", () => {
   assertEquals(SHARED.length, 2);
 });
 
+Deno.test("README.md installs in the same way", async () => {
+  const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+  assert(readme.includes(`\n    ${CHECKOUT}\n`));
+});
+
 Deno.test("an installed spawnd serves from any folder, without a network, and can be removed", async () => {
   await using home = await Home.make();
   await home.run(CHECKOUT);
