@@ -17,9 +17,11 @@ begin() { # PLACE COMMAND
 
 # The process of Deno that `npx`, or a program of npm, has started as its only child.
 deno_of() { # PID
-  local pid=$1
-  until [ "$(cat "/proc/$pid/comm")" = deno ]; do
-    read -r pid _ <"/proc/$pid/task/$pid/children" || return 1
+  local pid=$1 children
+  until [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = deno ]; do
+    children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null)
+    pid=${children%% *}
+    [ -n "$pid" ] || return 1
   done
   echo "$pid"
 }

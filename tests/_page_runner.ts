@@ -16,14 +16,14 @@ import { within } from "./_waiting.ts";
 export const ROOT = new URL("../", import.meta.url).pathname;
 const STEPS = new URL("_page.sh", import.meta.url);
 /** Where the copy is in the sandbox. */
-const CHECKOUT = "/tmp/spawnd";
+export const CHECKOUT = "/tmp/spawnd";
 
 /** How a page is run. */
 export interface PageOptions {
   /** Commands of bash that make what the page takes for granted. */
   prepare?: string;
   /** Changes a command, or returns `undefined` for one that is for another machine. */
-  adapt?: (command: string, block: Block) => string | undefined;
+  adapt?: (command: string) => string | undefined;
   /** The words of bwrap(1) that make the machine, up to the folder of the checkout. */
   machine?: (copy: string) => Promise<string[]> | string[];
 }
@@ -89,22 +89,22 @@ function wholeMachine(copy: string): string[] {
   Deno.writeTextFileSync(`${copy}/.group`, withEntry(group, "git:x:990:"));
   // deno-fmt-ignore
   return [
-    "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
-    "--tmpfs", "/tmp", "--tmpfs", "/srv", "--tmpfs", "/run",
+    ...ownFolders(copy), "--tmpfs", "/srv", "--tmpfs", "/run",
     "--ro-bind", `${copy}/.passwd`, "/etc/passwd", "--ro-bind", `${copy}/.group`, "/etc/group",
-    ...denoBinds("/tmp/.deno"),
-    "--bind", copy, CHECKOUT, "--chdir", CHECKOUT,
-    "--setenv", "PATH", `/tmp/.deno/bin:${Deno.env.get("PATH")}`, "--setenv", "HOME", "/tmp/home",
-    "--setenv", "NO_COLOR", "1", "--setenv", "LC_ALL", "C.UTF-8", "--dir", "/tmp/home",
+    "--ro-bind", Deno.execPath(), "/tmp/bin/deno",
+    "--setenv", "PATH", `/tmp/bin:${Deno.env.get("PATH")}`,
   ];
 }
 
-/** Words of bwrap(1) for Deno, in the folder `bin` of this one, and for its cache. */
-export function denoBinds(folder: string): string[] {
+/** Words of bwrap(1): this machine, read only, but for the checkout, a home, and Deno's cache. */
+export function ownFolders(copy: string): string[] {
   // deno-fmt-ignore
   return [
-    "--ro-bind", Deno.execPath(), `${folder}/bin/deno`, "--ro-bind", cacheFolder(), `${folder}/cache`,
-    "--setenv", "DENO_DIR", `${folder}/cache`, "--setenv", "DENO_NO_UPDATE_CHECK", "1",
+    "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp",
+    "--ro-bind", cacheFolder(), "/tmp/cache", "--setenv", "DENO_DIR", "/tmp/cache",
+    "--setenv", "DENO_NO_UPDATE_CHECK", "1", "--setenv", "NO_COLOR", "1",
+    "--dir", "/tmp/home", "--setenv", "HOME", "/tmp/home", "--setenv", "LC_ALL", "C.UTF-8",
+    "--bind", copy, CHECKOUT, "--chdir", CHECKOUT,
   ];
 }
 
@@ -121,7 +121,8 @@ function withEntry(file: string, entry: string): string {
 
 /** The script that runs a page. */
 export function script(page: string, markdown: string, options: PageOptions = {}): string {
-  const steps = [". ./.steps.sh", options.prepare ?? ""];
+  const { prepare = "", adapt = (command) => command } = options;
+  const steps = [". ./.steps.sh", prepare];
   const typed: string[] = [];
   for (const block of blocksOf(page, markdown)) {
     if (block.marker !== undefined) continue;
@@ -135,7 +136,7 @@ export function script(page: string, markdown: string, options: PageOptions = {}
       typed.push(name);
     } else if (block.kind === "commands" || block.kind === "transcript") {
       for (const command of commandsOf(block)) {
-        const adapted = options.adapt ? options.adapt(command.text, block) : command.text;
+        const adapted = adapt(command.text);
         if (adapted !== undefined) {
           steps.push(step(place(command.line), { ...command, text: adapted }, block));
         }
@@ -143,7 +144,10 @@ export function script(page: string, markdown: string, options: PageOptions = {}
     }
   }
   const files = [...new Set(typed)].join(" ");
-  if (files) steps.push(`command_ ${quote(page)} ${quote(`deno check --quiet ${files}`)}`);
+  if (files) {
+    const check = adapt(`deno check --quiet ${files}`)!;
+    steps.push(`command_ ${quote(page)} ${quote(check)}`);
+  }
   return [...steps, "stop_servers", "echo done", ""].join("\n");
 }
 

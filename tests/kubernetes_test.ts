@@ -65,7 +65,7 @@ Deno.test("the Kubernetes manifest agrees with itself and the program", async ()
   });
 
   const [, megabytes] = /A Deno process takes about (\d+) MB/.exec(
-    await Deno.readTextFile(`${ROOT}README.md`),
+    await Deno.readTextFile(`${ROOT}docs/operations.md`),
   )!;
   const { requests, limits } = container.resources;
   assertEquals([requests.memory, limits.memory], ["1Gi", "1Gi"]);
