@@ -105,7 +105,7 @@ async function observe(plan: Plan, files: Files, spawnd: Spawnd): Promise<Tally>
   const cert = tls && files.certificates
     ? await Deno.readTextFile(files.certificates.cert)
     : undefined;
-  const webPort = Number(/ws:\/\/127\.0\.0\.1:(\d+)/.exec(spawnd.stdout)?.[1]);
+  const webPort = Number(/wss?:\/\/127\.0\.0\.1:(\d+)/.exec(spawnd.stdout)?.[1]);
   const target = { port: spawnd.port, webPort, unix: `${files.folder}/socket`, cert };
   const url = status ? await spawnd.statusUrl() : undefined;
 
