@@ -33,7 +33,7 @@ export {
 export type { Rate } from "./admission/token_bucket.ts";
 export type { Refusal } from "./admission/admission.ts";
 export { ListenError } from "./net/listener.ts";
-export type { Observer } from "./base/observer.ts";
+export type { Observer, RefusedClient } from "./base/observer.ts";
 export type { RefusalReason } from "./admission/intake.ts";
 export { Server } from "./server/server.ts";
 export { END_REASONS, type EndReason } from "./server/end_reason.ts";

@@ -62,6 +62,7 @@ export function serviceWith(count: number): ServiceStatus {
     bytesIn: many * 1_234_567,
     bytesOut: many * 2_345_678,
     latestRefusals: Array.from({ length: 5 * many }, (_, i) => ({
+      id: many * 300 - i,
       time: new Date(START_MS - i * i * 9_000).toISOString(),
       reason: i % 9 === 2 ? "denied" : i % 9 === 7 ? "handshake" : "source-limit",
       client: clientOf(1000 + i),

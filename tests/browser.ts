@@ -95,7 +95,7 @@ testPage(
     await page.route("**/status.json", async (route) => {
       const status = await (await route.fetch()).json();
       const connections = [{ ...status.connections[0], client: markup, start: markup }];
-      const latestRefusals = [{ time: markup, reason: markup, client: markup }];
+      const latestRefusals = [{ id: 1, time: markup, reason: markup, client: markup }];
       await route.fulfill({
         json: { ...status, handler: markup, refused: { [markup]: 1 }, connections, latestRefusals },
       });

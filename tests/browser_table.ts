@@ -47,6 +47,19 @@ async function updates(page: Page) {
   for (let i = 0; i < 2; i++) await page.waitForResponse(/status\.json/);
 }
 
+testTable("refusals of one client at one time are as many lines", 3, async (page, status) => {
+  const refusals = Array.from({ length: 25 }, (_, i) => (
+    { id: 25 - i, time: "2026-01-01T00:00:00.000Z", reason: `reason ${i}`, client: "unix" }
+  ));
+  for (const start of [5, 0]) {
+    const latestRefusals = refusals.slice(start, start + 20);
+    await tell(page, { ...status, latestRefusals });
+    await updates(page);
+    const shown = await page.locator("#latest tbody tr td:nth-child(2)").allInnerTexts();
+    assertEquals(shown, latestRefusals.map(({ reason }) => reason));
+  }
+});
+
 testTable("300 connections do not hide what else there is to see", 300, async (page) => {
   assertEquals(await page.locator("#connections tr").count(), 20);
   await page.getByText("300 connections", { exact: true }).waitFor();

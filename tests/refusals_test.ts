@@ -10,7 +10,9 @@ import { until } from "./_waiting.ts";
 
 Deno.test("only the latest refusals are kept, the latest first", () => {
   const refusals = new Refusals();
-  for (let port = 1; port <= MAX_REFUSALS + 5; port++) refusals.add("busy", `192.0.2.1:${port}`);
+  for (let id = 1; id <= MAX_REFUSALS + 5; id++) {
+    refusals.add({ id, reason: "busy", client: `192.0.2.1:${id}` });
+  }
   const { latest } = refusals;
   assertEquals([latest.length, latest[0]!.client], [MAX_REFUSALS, "192.0.2.1:25"]);
   assertEquals(latest.at(-1)!.client, "192.0.2.1:6");
@@ -28,7 +30,7 @@ Deno.test("status.json says who was refused lately, when and why", async () => {
     const status = await shown.data<Status>();
     return status.latestRefusals.length > 0 && status;
   });
-  assertEquals([refusal!.client, refusal!.reason, more], [address, "denied", []]);
+  assertEquals([refusal!.id, refusal!.client, refusal!.reason, more], [1, address, "denied", []]);
   const atMs = Date.parse(refusal!.time);
   assert(atMs >= beganAtMs && atMs <= Date.now(), refusal!.time);
 });

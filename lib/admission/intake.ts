@@ -310,13 +310,13 @@ export class Intake {
     if (reason === "failed") {
       this.failed++;
       log.warn("cannot start a child: the client is refused", facts);
-      observer.refused(reason, client.name);
+      observer.refused({ id, reason, client: client.name });
     } else {
       this.refused[reason]++;
       if (reason === "left" || reason === "page") log.debug(reason, facts);
       else {
         log.warn("refused", { ...facts, reason });
-        observer.refused(reason, client.name);
+        observer.refused({ id, reason, client: client.name });
       }
     }
     const hasAlert = reason === "handshake" && !canReceiveText;

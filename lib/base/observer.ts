@@ -5,6 +5,16 @@
  * @module
  */
 
+/** A client that was refused. */
+export interface RefusedClient {
+  /** The number of its connection in the log. */
+  readonly id: number;
+  /** Why, as in the log; `failed` if no child could be started. */
+  readonly reason: string;
+  /** Its address, `ip:port`, or `unix`. */
+  readonly client: string;
+}
+
 /** Receives durations, in seconds, and refusals. Its functions must not throw. */
 export interface Observer {
   /** A child was started; `seconds` is how long that blocked the server. */
@@ -17,8 +27,8 @@ export interface Observer {
   answered(seconds: number): void;
   /** A session ended, `seconds` after it began. */
   ended(seconds: number): void;
-  /** A client was refused: for which reason, and its address as in the log. */
-  refused(reason: string, client: string): void;
+  /** A client was refused. */
+  refused(refusal: RefusedClient): void;
 }
 
 /** Ignores everything. */

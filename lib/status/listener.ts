@@ -41,6 +41,7 @@ import { ShownServices, type StatusSources } from "./services.ts";
 import { readinessOf, type ServicesStatus, type Status, statusOf } from "./status.ts";
 
 export type { HistoryValues } from "./history.ts";
+export type { RefusedClient } from "../base/observer.ts";
 export type { RefusalStatus } from "./refusals.ts";
 export type { StatusSources } from "./services.ts";
 export type { ProcessStatus, ServicesStatus, ServiceStatus, Status } from "./status.ts";

@@ -177,7 +177,7 @@ const SHORT = { dateStyle: "short", timeStyle: "short" };
 function showRefusals(refusals) {
   $("refusals").hidden = refusals.length === 0;
   const body = $("latest").querySelector("tbody");
-  const keys = refusals.map(({ time, client }) => `${time} ${client}`);
+  const keys = refusals.map(({ id }) => String(id));
   sync(body, keys, () => make("tr", "td", "td", "td")).forEach(({ cells }, i) => {
     const { time, reason, client } = refusals[i];
     const at = new Date(time);

@@ -5,14 +5,12 @@
  * @module
  */
 
-/** A client that was refused. */
-export interface RefusalStatus {
-  /** When, as in RFC 3339. */
+import type { RefusedClient } from "../base/observer.ts";
+
+/** A client that was refused, and when. */
+export interface RefusalStatus extends RefusedClient {
+  /** As in RFC 3339. */
   readonly time: string;
-  /** Why, as in the log; `failed` if no child could be started. */
-  readonly reason: string;
-  /** The client's address, `ip:port`, or `unix`. */
-  readonly client: string;
 }
 
 /** How many are kept. */
@@ -20,11 +18,11 @@ export const MAX_REFUSALS = 20;
 
 /** The latest refusals. */
 export class Refusals {
-  readonly #latest: { atMs: number; reason: string; client: string }[] = [];
+  readonly #latest: (RefusedClient & { readonly atMs: number })[] = [];
 
   /** A client has just been refused. */
-  add(reason: string, client: string): void {
-    this.#latest.unshift({ atMs: Date.now(), reason, client });
+  add(refusal: RefusedClient): void {
+    this.#latest.unshift({ atMs: Date.now(), ...refusal });
     if (this.#latest.length > MAX_REFUSALS) this.#latest.pop();
   }
 

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Observer } from "../base/observer.ts";
+import type { Observer, RefusedClient } from "../base/observer.ts";
 import type { StatusSource } from "../server/server_status.ts";
 import { History } from "./history.ts";
 import { Metrics } from "./metrics.ts";
@@ -44,8 +44,8 @@ class Recorder implements Observer {
     this.metrics.ended(seconds);
   }
 
-  refused(reason: string, client: string): void {
-    this.refusals.add(reason, client);
+  refused(refusal: RefusedClient): void {
+    this.refusals.add(refusal);
   }
 }
 
