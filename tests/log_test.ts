@@ -251,15 +251,28 @@ Deno.test("a flood of warnings is limited and counted", async () => {
   assertEquals(Object.keys(summary).sort(), ["@timestamp", "level", "logger", "message"]);
 });
 
-Deno.test("what says that trouble is over is limited as a warning is", async () => {
+Deno.test("what says that trouble is over is shown where its warning was", async () => {
   const lines = await linesBy(`
-    import { RECOVERIES } from "${new URL("../lib/base/log.ts", import.meta.url)}";
-    for (let i = 0; i < 20; i++) log.info(RECOVERIES.accept);
-    for (let i = 0; i < 20; i++) log.info("open");
-    await new Promise((resolve) => setTimeout(resolve, 100));`);
-  const countOf = (message: string) =>
-    lines.filter((line) => line.endsWith(` info  ${message}`)).length;
-  assertEquals([countOf("accepting again"), countOf("open")], [5, 20]);
+    import { flushLog, RECOVERIES } from "${new URL("../lib/base/log.ts", import.meta.url)}";
+    log.info(RECOVERIES.warm);
+    for (let i = 0; i < 20; i++) {
+      log.warn("cannot accept", { i });
+      log.info(RECOVERIES.accept, { i });
+      log.with({ service: "cat" }).info(RECOVERIES.accept);
+    }
+    log.warn("full: accepting again when a connection ends");
+    log.info(RECOVERIES.accept, { full: true });
+    await flushLog(1000);`);
+  const first = Array.from(
+    { length: 5 },
+    (_, i) => [`cannot accept i=${i}`, `accepting again i=${i}`],
+  );
+  assertEquals(lines.map((line) => line.replace(/^\S+ \w+ +/, "")), [
+    ...first.flat(),
+    "full: accepting again when a connection ends",
+    "accepting again full=true",
+    "15 more like this were not shown: cannot accept",
+  ]);
 });
 
 Deno.test("a client that resets at once is recorded without a warning", async () => {

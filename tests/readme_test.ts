@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { RECOVERIES } from "../lib/base/log.ts";
+import { OVER, RECOVERIES } from "../lib/base/log.ts";
 import { END_REASONS } from "../lib/server/end_reason.ts";
 import { IMPORTS, ModuleFolder } from "./_handlers.ts";
 import { ask, text } from "./_sockets.ts";
@@ -82,6 +82,7 @@ Deno.test("the reference has every event of the log", async () => {
   }
   assert(events.size > 25, [...events].join());
   assertEquals([...events].filter((event) => !documented.includes(event)), []);
+  assertEquals(Object.keys(OVER).filter((warning) => !events.has(warning)), []);
 });
 
 Deno.test("the reference has every metric, and no other one", async () => {

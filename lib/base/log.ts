@@ -6,8 +6,8 @@
  * LogTape's category `spawnd` itself; until then nothing is logged.
  *
  * All facts are escaped on output, so that a client can neither forge a line nor send escape
- * sequences to the terminal. Warnings of one kind, and what says that they are over, are rate-limited,
- * since clients can cause most of them.
+ * sequences to the terminal. Warnings of one kind are rate-limited, since clients can cause most of
+ * them, and what says that they are over is shown where they were.
  *
  * @module
  */
@@ -72,7 +72,7 @@ export const PRIORITIES = {
   trace: "<7>",
 } as const satisfies Record<LogRecord["level"], string>;
 
-/** What is logged, at level info, when a condition that was warned of is over. */
+/** What is logged, at level info, when something is over; shown if a warning of it was. */
 export const RECOVERIES = {
   accept: "accepting again",
   start: "children can be started again",
@@ -80,6 +80,18 @@ export const RECOVERIES = {
   success: "a client's child has succeeded again",
   notify: "the service manager is notified again",
 } as const;
+
+/** What is over then, by its warning. */
+export const OVER: Readonly<Record<string, string>> = {
+  "full: accepting again when a connection ends": RECOVERIES.accept,
+  "cannot accept": RECOVERIES.accept,
+  "cannot start a child: the client is refused": RECOVERIES.start,
+  "children cannot be started": RECOVERIES.start,
+  "every client's child fails": RECOVERIES.success,
+  "warm children fail at start: further starts are delayed, longer each time": RECOVERIES.warm,
+  "cannot notify the service manager": RECOVERIES.notify,
+};
+const RECOVERED: ReadonlySet<string> = new Set(Object.values(RECOVERIES));
 
 /** How many warnings of one kind are written per window; the rest are only counted. */
 const WARNINGS_PER_WINDOW = 5;
@@ -89,6 +101,9 @@ const WINDOW_MS = 10_000;
 const WRITE_DELAY_MS = 5;
 
 let writer: LineWriter<LogRecord> | undefined;
+let throttle: ReturnType<typeof getThrottlingFilter> | undefined;
+/** Recoveries, with their services, of which a warning was shown. */
+const due = new Set<string>();
 
 /**
  * Sends the log to stderr, in the background. Warnings and errors are written immediately,
@@ -98,7 +113,7 @@ let writer: LineWriter<LogRecord> | undefined;
  */
 export function configureLog({ level, format, terminal }: LogOptions): void {
   const formatter = formatterOf(format, terminal);
-  const throttle = getThrottlingFilter({
+  throttle = getThrottlingFilter({
     limit: WARNINGS_PER_WINDOW,
     windowMs: WINDOW_MS,
     key: kindOf,
@@ -112,7 +127,7 @@ export function configureLog({ level, format, terminal }: LogOptions): void {
     sinks: {
       stderr: queuedSink(formatter),
     },
-    filters: { throttle: (record) => !isThrottled(record) || throttle(record) },
+    filters: { throttle: mayBeShown },
     loggers: [
       {
         category: "spawnd",
@@ -125,8 +140,9 @@ export function configureLog({ level, format, terminal }: LogOptions): void {
   });
 }
 
-/** Resolves when the log has been written, or after `timeoutMs` milliseconds. */
+/** Ends the log: resolves when all of it has been written, or after `timeoutMs` milliseconds. */
 export async function flushLog(timeoutMs: number): Promise<void> {
+  throttle?.[Symbol.dispose](); // how many warnings were not shown
   await writer?.flush(timeoutMs);
 }
 
@@ -175,10 +191,17 @@ function importanceOf({ level, rawMessage }: LogRecord): "low" | "normal" | "hig
   return level === "info" && rawMessage !== "status" ? "normal" : "high"; // status was asked for
 }
 
-/** Whether clients can cause an event as often as they like: warnings, and that they are over. */
-function isThrottled({ level, rawMessage }: LogRecord): boolean {
-  return level === "warning" ||
-    level === "info" && (Object.values(RECOVERIES) as unknown[]).includes(rawMessage);
+/** Clients can cause warnings as often as they like, and that what they warn of is over. */
+function mayBeShown(record: LogRecord): boolean {
+  const { level, properties: { service } } = record;
+  const message = String(record.rawMessage);
+  const over = OVER[message];
+  if (level === "warning") {
+    const isShown = throttle!(record);
+    if (isShown && over !== undefined) due.add(`${over} ${service}`);
+    return isShown;
+  }
+  return !RECOVERED.has(message) || due.delete(`${message} ${service}`);
 }
 
 /** The rate limiter's key: a service's warnings with the same message and reason are of one kind. */
