@@ -73,6 +73,23 @@ Deno.test("a program that is there again is logged", async () => {
   }
 });
 
+Deno.test("a program is not there again because a child of before has ended", async () => {
+  await using folder = await makeFolder();
+  const program = `${folder.path}/program`;
+  await Deno.writeTextFile(program, "#!/bin/sh\nexec cat\n");
+  await Deno.chmod(program, 0o755);
+  await using spawnd = await Spawnd.start("--stderr", "null", "--", program);
+  const conn = await spawnd.connect();
+  await spawnd.record({ message: "open", id: 1 });
+  await Deno.remove(program);
+  await ask(spawnd.port, "");
+  await spawnd.record({ level: "WARN", message: "children cannot be started" });
+  conn.close();
+  await spawnd.record({ message: "end", id: 1 });
+  await spawnd.stop();
+  assertEquals(spawnd.records({ message: RECOVERIES.start }), []);
+});
+
 testWith(
   "prlimit",
   "util-linux",

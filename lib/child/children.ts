@@ -230,7 +230,7 @@ export class Children {
       this.#obstacle = "spawn";
       throw error;
     }
-    this.#overcome("spawn");
+    this.#overcome("spawn", beganAtMs);
     this.spawned++;
     observer.spawned((performance.now() - beganAtMs) / 1000);
     this.#running.add(worker);
@@ -241,15 +241,15 @@ export class Children {
       this.exits[how] = (this.exits[how] ?? 0) + 1;
       if (code !== 0) this.#advice.childFailed();
       if (code === CANNOT_RUN || code === NOT_FOUND) this.#recheck();
-      else this.#overcome("program");
+      else this.#overcome("program", beganAtMs);
     });
     worker.ended.then(() => this.#running.delete(worker));
     return worker;
   }
 
-  /** Says that children can be started again, if this is what kept them. */
-  #overcome(obstacle: "spawn" | "program"): void {
-    if (this.#obstacle !== obstacle) return;
+  /** Says that children can be started again, if this is what kept those that began earlier. */
+  #overcome(obstacle: "spawn" | "program", beganAtMs: number): void {
+    if (this.#obstacle !== obstacle || beganAtMs < this.#failedAtMs) return;
     this.#obstacle = undefined;
     this.#context.log.info(RECOVERIES.start);
   }
