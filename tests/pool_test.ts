@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Pool, type Poolable } from "../lib/child/pool.ts";
 import type { Exit } from "../lib/child/worker.ts";
+import { type Logger, RECOVERIES } from "../lib/base/log.ts";
 import { FakeClock, settle } from "./_fake_clock.ts";
 
 class FakeWorker implements Poolable {
@@ -28,7 +29,10 @@ class FakeWorker implements Poolable {
   }
 }
 
-/** A pool of `size` with a fake clock, and the workers that it has started; `onSpawn` sees each. */
+/**
+ * A pool of `size` with a fake clock, the workers that it has started, and what it has logged; `onSpawn`
+ * sees each worker.
+ */
 function setUp(
   size: number,
   onSpawn: (worker: FakeWorker) => void = () => {},
@@ -36,11 +40,14 @@ function setUp(
 ) {
   const clock = new FakeClock();
   const workers: FakeWorker[] = [];
+  const logged: string[] = [];
+  const record = (message: string) => void logged.push(message);
   const pool = new Pool<FakeWorker>({
     size,
     mayStart,
     killTimeoutMs: 100,
     clock,
+    log: { info: record, warn: record } as unknown as Logger,
     spawn: () => {
       const worker = new FakeWorker(clock.now());
       workers.push(worker);
@@ -48,7 +55,13 @@ function setUp(
       return worker;
     },
   });
-  return { clock, workers, pool, startedAt: () => workers.map(({ startedAt }) => startedAt) };
+  return {
+    clock,
+    workers,
+    pool,
+    logged,
+    startedAt: () => workers.map(({ startedAt }) => startedAt),
+  };
 }
 
 Deno.test("Pool.start() starts one worker at once, the others one by one", async () => {
@@ -168,6 +181,26 @@ Deno.test("after failures one worker must survive before others start, and the b
   const exitedAt = clock.now();
   await clock.advance(100);
   assertEquals(startedAt().at(-1), exitedAt);
+});
+
+Deno.test("workers that start again are logged once one has stayed up, after a refresh too", async () => {
+  for (const refreshed of [false, true]) {
+    let broken = true;
+    const { clock, pool, logged } = setUp(2, (worker) => {
+      if (broken) worker.die(1);
+    });
+    pool.start();
+    await clock.advance(300);
+    broken = false;
+    if (refreshed) pool.refresh();
+    await clock.advance(900);
+    assertEquals(logged.length, 1);
+    await clock.advance(10_000);
+    assertEquals(logged.slice(1), [RECOVERIES.warm]);
+    pool.refresh();
+    await clock.advance(10_000);
+    assertEquals(logged.length, 2);
+  }
 });
 
 Deno.test("a spawn that throws backs off like a failed start", async () => {

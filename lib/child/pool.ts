@@ -78,6 +78,8 @@ export class Pool<W extends Poolable> {
   #closed = false;
   /** Failed starts in a row. */
   #failures = 0;
+  /** Whether there was a warning of them, and none has been seen to start since. */
+  #hasWarned = false;
   #failedAtMs = 0;
   #newest: { worker: W; startedAtMs: number } | undefined;
   #takenAtMs = -Infinity;
@@ -123,6 +125,7 @@ export class Pool<W extends Poolable> {
     this.#options = { ...this.#options, ...options };
     this.#cold = this.#closed;
     this.#failures = 0;
+    this.#newest = undefined;
     this.#retireAll();
     this.#scheduleRefill();
   }
@@ -144,13 +147,15 @@ export class Pool<W extends Poolable> {
 
   /** Whether the newest worker may turn out to have started, after others failed. */
   get #isRecovering(): boolean {
-    return !this.#cold && this.#failures > 0 && this.#newest?.worker.exit === null;
+    return !this.#cold && this.#hasWarned && this.#newest?.worker.exit === null;
   }
 
   #scheduleRefill(): void {
     if (this.#cancelRefill !== undefined || !this.#isBelowSize && !this.#isRecovering) return;
     const { clock, mayStart } = this.#options;
-    const dueInMs = this.#nextStartMs() - clock.now();
+    // With nothing to start, it is only to be seen whether the newest worker stays up.
+    const stayedMs = this.#isBelowSize ? 0 : this.#newest!.startedAtMs + STARTED_MS;
+    const dueInMs = Math.max(this.#nextStartMs(), stayedMs) - clock.now();
     const waitMs = Math.max(dueInMs, mayStart() ? 0 : START_INTERVAL_MS);
     this.#cancelRefill = clock.after(waitMs, () => {
       this.#cancelRefill = undefined;
@@ -159,10 +164,12 @@ export class Pool<W extends Poolable> {
   }
 
   #refill(): void {
-    if (this.#nextStartMs() <= this.#options.clock.now() && this.#options.mayStart()) {
+    const { clock, mayStart } = this.#options;
+    if (this.#nextStartMs() <= clock.now() && mayStart()) {
       // After failures, a start is due because the newest worker stayed up or the backoff is over.
-      if (this.#isRecovering) {
+      if (this.#isRecovering && this.#newest!.startedAtMs + STARTED_MS <= clock.now()) {
         this.#failures = 0;
+        this.#hasWarned = false;
         this.#options.log.info(RECOVERIES.warm);
       }
       if (!this.#isBelowSize) return;
@@ -213,11 +220,10 @@ export class Pool<W extends Poolable> {
   #fail(reason: string): void {
     this.#failedAtMs = this.#options.clock.now();
     if (this.#failures++ > 0) return;
+    this.#hasWarned = true;
     this.#options.log.warn(
       "warm children fail at start: further starts are delayed, longer each time",
-      {
-        reason,
-      },
+      { reason },
     );
   }
 
