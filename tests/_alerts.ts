@@ -90,6 +90,14 @@ export const COURSES: readonly Course[] = [
   ["24 % of the children exit with 3", { [exits('code="3"')]: rising(19) }],
   ["a third crashes", { [exits('signal="SIGSEGV"')]: rising(30) }, "SpawndChildrenFail"],
   ["all are stopped", { [exits('signal="SIGTERM"')]: rising(60), [exits('code="0"')]: rising(0) }],
+  ["all are stopped by SIGHUP", {
+    [exits('signal="SIGHUP"')]: rising(60),
+    [exits('code="0"')]: rising(0),
+  }],
+  ["all end themselves when they are stopped", {
+    [exits('code="143"')]: rising(60),
+    [exits('code="0"')]: rising(0),
+  }],
   ["all lose their clients", {
     [exits('signal="SIGPIPE"')]: rising(60),
     [exits('code="0"')]: rising(0),
