@@ -43,6 +43,17 @@ for (const warm of [0, 1]) {
   });
 }
 
+Deno.test("a silent client that half-closes does not count as a slow first byte", async () => {
+  const handler = commandHandler("sh", ["-c", "cat; echo bye"]);
+  const [server, answered] = await start({ handler });
+  await using _ = server;
+  using conn = await connect(server);
+  await untilSilent(server);
+  await conn.closeWrite();
+  await receive(conn, 4);
+  assert(answered[0]! > 0 && answered[0]! * 1000 < SILENCE_MS, `${answered[0]} s`);
+});
+
 Deno.test("the time of a child that greets first counts from accept", async () => {
   const handler = commandHandler("sh", ["-c", "sleep 0.6; echo hello; cat"]);
   const [server, answered] = await start({ handler });

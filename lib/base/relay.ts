@@ -41,7 +41,7 @@ export class Flow {
   dropped = 0;
   /** When the source last delivered bytes, as `performance.now()` in milliseconds; 0 if never. */
   readAtMs = 0;
-  /** When it did so first. */
+  /** When it did so first, or ended without. */
   firstReadAtMs = 0;
   /** When the sink last took bytes, on the same clock; 0 if never. */
   writtenAtMs = 0;
@@ -94,10 +94,11 @@ export async function pump(source: Source, sink: Sink, flow: Flow): Promise<Pump
   try {
     for (;;) {
       const chunk = await source.read(buffer);
+      const readAtMs = performance.now();
+      flow.firstReadAtMs ||= readAtMs;
       if (chunk === null) break;
       endOnError = "sink-failed";
-      flow.readAtMs = performance.now();
-      flow.firstReadAtMs ||= flow.readAtMs;
+      flow.readAtMs = readAtMs;
       flow.writing = true;
       flow.dropped += chunk.length; // until it is taken
       await sink.write(chunk);

@@ -65,7 +65,7 @@ const FAMILIES: Readonly<
 
 /** See {@linkcode Observer.answered}. */
 const FIRST_BYTE = "From accept, or the end of handshakes, to the first byte of the child sent, " +
-  "without the wait for the client's first byte.";
+  "without the wait for the client's first byte or end of input.";
 
 /** The type of {@linkcode metricsText}. */
 export const METRICS_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
