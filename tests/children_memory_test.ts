@@ -3,6 +3,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { sumOf } from "../lib/status/children_memory.ts";
 import type { Status } from "../lib/status/listener.ts";
+import { childrenOf } from "./_processes.ts";
+import { makeFolder } from "./_service.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { within } from "./_waiting.ts";
 
@@ -35,6 +37,39 @@ Deno.test("without permission to run cat, the memory of children is not told", a
   assert(!("childrenMemoryBytes" in JSON.parse(await get(url, "status.json"))));
   assert(!(await get(url, "metrics")).includes("children_memory"));
 });
+
+for (
+  const [what, script] of Object.entries({
+    "hangs": "exec sleep 30",
+    "leaves its output to another": "sleep 30 & exit",
+    "writes without end": "exec yes 'Pss:  1 kB'",
+    "fails": "exit 1",
+    "is none": "",
+  })
+) {
+  Deno.test(`a cat that ${what} keeps nobody from the status, and is gone soon`, async () => {
+    await using folder = await makeFolder();
+    const cat = `${folder.path}/cat`;
+    await Deno.writeTextFile(cat, script === "" ? "" : `#!/bin/sh\n${script}\n`);
+    await Deno.chmod(cat, 0o755);
+    const PATH = `${folder.path}:${Deno.env.get("PATH")}`;
+    await using spawnd = await Spawnd.startIn(
+      { PATH },
+      "--status",
+      "0",
+      "--no-group",
+      "--",
+      "sed",
+      "n",
+    );
+    using _conn = await spawnd.connect();
+    await spawnd.record({ message: "open", id: 1 });
+    const status = JSON.parse(await get(await spawnd.statusUrl(), "status.json")) as Status;
+    assertEquals([status.active, status.childrenMemoryBytes], [1, undefined]);
+    assertEquals(childrenOf(spawnd.pid).length, 1); // sed
+    assertEquals(spawnd.records({ level: "ERROR" }), []);
+  });
+}
 
 Deno.test("memory is added up, and what cannot be read is left out", () => {
   assertEquals(

@@ -9,12 +9,12 @@
  * @module
  */
 
-import { settlesWithin } from "../base/settles_within.ts";
-
 /** For how long a number is good enough, in milliseconds. */
 const FRESH_MS = 5_000;
 /** How long cat(1) may take, in milliseconds. */
 const TIMEOUT_MS = 2_000;
+/** More than one smaps_rollup has. */
+const MAX_FILE_BYTES = 4_096;
 
 /** The memory of children, as it was a few seconds ago. */
 export class ChildrenMemory {
@@ -44,12 +44,29 @@ async function measure(pids: readonly number[]): Promise<number | undefined> {
     stdout: "piped",
     stderr: "null", // about those that have gone
   }).spawn();
-  const output = cat.output();
-  if (!await settlesWithin(output, TIMEOUT_MS)) {
-    cat.kill("SIGKILL");
-    return undefined;
+  // What calls itself cat may hang, write without end, or leave its output to another process.
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  try {
+    return sumOf(await textOf(cat.stdout, pids.length * MAX_FILE_BYTES, timeout));
+  } finally {
+    try {
+      cat.kill("SIGKILL");
+    } catch { /* it has ended */ }
+    await cat.status;
   }
-  return sumOf(new TextDecoder().decode((await output).stdout));
+}
+
+/** A whole text of at most so many bytes. */
+async function textOf(stream: ReadableStream<Uint8Array>, maxBytes: number, signal: AbortSignal) {
+  let bytes = 0;
+  const bounded = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) controller.error(new RangeError("too long"));
+      else controller.enqueue(chunk);
+    },
+  });
+  return await new Response(stream.pipeThrough(bounded, { signal })).text();
 }
 
 /** The sum of what files of the kind of smaps_rollup say; `undefined` if there is none. */
