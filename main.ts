@@ -47,7 +47,8 @@ async function main(args: readonly string[]): Promise<number> {
   const commandLine = parseCommandLine(args);
   if (commandLine.show !== undefined) {
     const { usage } = await import("./lib/cli/usage.ts");
-    console.log(commandLine.show === "help" ? usage().trimEnd() : `spawnd ${config.version}`);
+    const text = commandLine.show === "help" ? usage().trimEnd() : `spawnd ${config.version}`;
+    for (const line of text.split("\n")) stdout.write(line);
     return 0;
   }
   if (commandLine.check) {
@@ -195,16 +196,16 @@ if (import.meta.main) {
     code = await main(Deno.args);
   } catch (error) {
     const priority = await isJournal() ? PRIORITIES.error : "";
+    const say = (text: string) => {
+      for (const line of text.split("\n")) stderr.write(priority + line);
+    };
     if (error instanceof UsageError) {
-      for (const problem of error.problems) stderr.write(`${priority}spawnd: ${problem}`);
-      stderr.write(`${priority}Try --help for all options.`);
-      code = 2;
+      for (const problem of error.problems) say(`spawnd: ${problem}`);
+      say("Try --help for all options.");
     } else if (error instanceof StartError) {
-      for (const problem of error.errors) {
-        stderr.write(`${priority}spawnd: ${messageOf(problem)}`);
-      }
-      code = 1;
-    } else throw error;
+      for (const problem of error.errors) say(`spawnd: ${messageOf(problem)}`);
+    } else say(`spawnd: internal error: ${error instanceof Error ? error.stack : error}`);
+    code = error instanceof UsageError ? 2 : 1;
   }
   await exit(code);
 }

@@ -29,12 +29,18 @@ const VALUES = `
 --host FE80::1 | 2 | --host: [FE80::1]:9527: a link-local address needs its zone, such as FE80::1%eth0
 --host ::g | 2 | "::g": it is no IPv6 address
 --host 1.2.3 | 2 | "1.2.3": an IPv4 address has four numbers from 0 to 255
+--host . | 2 | ".": an IPv4 address has four numbers from 0 to 255
+--host a..b | 2 | got "a..b"
+--host a%b | 2 | got "a%b"
 --host a,b | 2 | "a,b": repeat --listen for each address
 --host ::1,127.0.0.1 | 2 | "::1,127.0.0.1": repeat --listen for each address
 --host [::1] | 2 | "[::1]": write it without the brackets
 --host unix | 2 | got "unix"
 --host tcp://127.0.0.1:80 | 2 | "tcp://127.0.0.1:80": give the host alone
 --listen [fe80::1]:80 | 2 | --listen: [fe80::1]:80: a link-local address needs its zone, such as fe80::1%eth0
+--listen a..b:80 | 2 | got "a..b:80"
+--listen 1.2.3:80 | 2 | "1.2.3:80": an IPv4 address has four numbers from 0 to 255
+--listen ws://300.1.1.1:80/chat | 2 | "ws://300.1.1.1:80/chat": an IPv4 address has four numbers from 0 to 255
 --listen wss://:80 | 2 | "wss://:80": write ws://; with --cert, it is over TLS
 --listen https://:80 | 2 | "https://:80": give --cert and --key for TLS, and the address without https://
 --listen http://:80 | 2 | "http://:80": write it without the scheme
@@ -92,6 +98,8 @@ const VALUES = `
 --status 9527 | 2 | --port: 0.0.0.0:9527 overlaps 127.0.0.1:9527, where the status page listens
 --status 9527 --port 9527 | 2 | --port: 0.0.0.0:9527 overlaps 127.0.0.1:9527, where the status page listens
 --status 80 --listen ws://127.0.0.1:80 | 2 | --listen: ws://127.0.0.1:80/ overlaps 127.0.0.1:80, where the status page listens: a socket has one path; a proxy can join several
+--status a..b:80 | 2 | got "a..b:80"
+--status 300.1.1.1:80 | 2 | "300.1.1.1:80": an IPv4 address has four numbers from 0 to 255
 --status :80 | 2 | ":80": write the port alone, or 0.0.0.0 before the colon
 --status localhost | 2 | "localhost": add a colon and the port
 --status 127.0.0.1 | 2 | "127.0.0.1": add a colon and the port
@@ -122,6 +130,8 @@ const VALUES = `
 -c - | 2 | "-": it is not read from stdin
 --websocket ws://:80/chat | 2 | "ws://:80/chat": write it without the scheme; with --cert, it is over TLS
 --websocket /chat | 2 | "/chat": put the address before the path, such as :8080/chat
+--websocket 300.1.1.1:80 | 2 | "300.1.1.1:80": an IPv4 address has four numbers from 0 to 255
+--websocket a%b:80 | 2 | got "a%b:80"
 --websocket 8080 | 2 | "8080": put a colon before a port
 --websocket :80/a?b | 2 | ":80/a?b": a path has no ?, # or %
 --websocket unix:{long} | 2 | --websocket: unix:{long}: the path has 108 bytes, and may have 107. Choose a shorter one

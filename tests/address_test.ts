@@ -12,7 +12,18 @@ import {
 
 Deno.test("a malformed address does not parse", () => {
   for (
-    const text of ["", "x", "127.1", "0x7f.1", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", "1.2.3.4."]
+    const text of [
+      "",
+      "x",
+      "127.1",
+      "0x7f.1",
+      "1.2.3.256",
+      "01.2.3.4",
+      "1.2.3.4.5",
+      "1.2.3.4.",
+      "1..2.3",
+      ".",
+    ]
       .concat([":", ":::", "1::2::3", "::1%eth0", "::1]", "1:2:3:4:5:6:7:8:9", "::g", "[::1]"])
   ) {
     assertEquals(parseAddress(text), undefined, text);

@@ -169,6 +169,11 @@ Deno.test("a refused page is told why, and what would admit it", () => {
     why("http://a.example:80", "a.example", true),
     "a page of a.example may not use the loopback: --origin http://a.example:80 would allow it",
   );
+  for (
+    const origin of ["x'; reboot #", "http://a.example/path", "http://a.example http://b.example"]
+  ) {
+    assertEquals(why(origin, "b.example", false), "the Origin header is malformed");
+  }
   assertEquals(
     why("http://a.example", "b.example", false, ["http://b.example"])?.split(":")[0],
     "a page of http",

@@ -60,6 +60,19 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
+Deno.test("an unknown fault at the start is told with its place, and the exit code is 1", async () => {
+  const fault = 'Deno.addSignalListener = () => { throw new RangeError("odd"); };';
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--allow-net", "--allow-run", `--preload=data:text/javascript,${fault}`],
+      ...["main.ts", "--port", "0"],
+    ],
+    cwd: new URL("../", import.meta.url),
+  }).output();
+  assertEquals(code, 1);
+  assertMatch(text(stderr), /^spawnd: internal error: RangeError: odd\n(?:.*\n)*.*main\.ts:\d+/);
+});
+
 Deno.test("a start that takes longer than two seconds says what it is waiting for", async () => {
   await using module = await slowModule();
   await using spawnd = await starting(module);

@@ -20,6 +20,10 @@ const LARGEST_PORT: Hint = [
   /(?:^|:)(?:\d{6,}|6553[6-9]|655[4-9]\d|65[6-9]\d\d|6[6-9]\d{3}|[7-9]\d{4})(?:\/|$)/,
   "a port is at most 65535",
 ];
+const FOUR_NUMBERS: Hint = [
+  /^(?:ws:\/\/)?[\d.]+(?::\d+(?:\/|$)|$)/,
+  "an IPv4 address has four numbers from 0 to 255",
+];
 const NO_PORT: Hint = [/^(?:[^:]+|\[.*\])$/, "add a colon and the port"];
 
 const ADDRESS_HINTS: readonly Hint[] = [
@@ -36,6 +40,7 @@ const ADDRESS_HINTS: readonly Hint[] = [
   LARGEST_PORT,
   BRACKETS,
   NO_PORT,
+  FOUR_NUMBERS,
 ];
 
 const NO_LIMIT = /^(?:inf|infinity|max|never|none|off|unlimited)$/i;
@@ -56,7 +61,7 @@ const HINTS: Readonly<Record<string, readonly Hint[]>> = {
     [/^\*$/, "all addresses are 0.0.0.0, or :: with IPv6"],
     [/,/, "repeat --listen for each address"],
     [/[/\s]/, "give the host alone"],
-    [/^[\d.]+$/, "an IPv4 address has four numbers from 0 to 255"],
+    FOUR_NUMBERS,
     [/:/, "it is no IPv6 address"],
   ],
   port: [
@@ -88,6 +93,7 @@ const HINTS: Readonly<Record<string, readonly Hint[]>> = {
     LARGEST_PORT,
     BRACKETS,
     NO_PORT,
+    FOUR_NUMBERS,
   ],
   "N[/SECONDS]": [
     [/^\d+\/0*\.?0*$/, "the seconds are at least 0.001"],

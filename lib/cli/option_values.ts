@@ -6,8 +6,9 @@
  */
 
 import { isGrant, PERMISSIONS } from "../child/sandbox.ts";
-import { isNetwork, parseAddress } from "../net/address.ts";
-import { parseListenAddress, parseWebSocketAddress } from "../net/listen_address.ts";
+import { isNetwork } from "../net/address.ts";
+import { isHost, parseListenAddress, parseWebSocketAddress } from "../net/listen_address.ts";
+import { isOrigin } from "../web/origin.ts";
 import {
   type Option,
   OPTIONS,
@@ -104,21 +105,6 @@ function toMilliseconds(seconds: number, [min, max]: Range): number | undefined 
   return Math.round(seconds * 1000) || Math.ceil(seconds);
 }
 
-/** Whether it is an address or a name: "unix" and "fd" would not be hosts in an address. */
-function isHost(text: string): boolean {
-  if (/:|^[\d.]+$/.test(text)) return parseAddress(text.replace(/%[^%\s/]+$/, "")) !== undefined;
-  return /^(?!(?:unix|fd)$)[^[\]\s/,*]+$/.test(text);
-}
-
-/**
- * Whether it is one as browsers write it: of a web site, of an app with a scheme of its own, or `null`
- * for a file and others.
- */
-function isOrigin(text: string): boolean {
-  const { protocol, host } = URL.parse(text) ?? {};
-  return text === "null" || Boolean(host) && text === `${protocol}//${host}` && !text.includes("*");
-}
-
 function readRate(text: string): ServerOptions["ratePerSource"] {
   const [, first = "", seconds = "1"] = /^([^/]*)(?:\/(.+))?$/.exec(text) ?? [];
   const count = readNumber(first, RATE_RANGES.count);
@@ -130,7 +116,8 @@ function readRate(text: string): ServerOptions["ratePerSource"] {
 function readAddress(text: string): StatusAddress | undefined {
   const [, ipv6, other, digits = ""] = /^(?:(?:\[(.+)\]|([^:[\]]+)):)?(\d+)$/.exec(text) ?? [];
   const port = readNumber(digits, OPTIONS.port.range);
-  return port === undefined ? undefined : { hostname: ipv6 ?? other ?? "127.0.0.1", port };
+  const hostname = ipv6 ?? other ?? "127.0.0.1";
+  return port === undefined || !isHost(hostname) ? undefined : { hostname, port };
 }
 
 /** What an option takes, in words. */

@@ -39,7 +39,7 @@ export function unmapIPv4({ hostname, port }: SocketAddress): SocketAddress {
  * ```
  */
 export function parseAddress(text: string): Uint8Array<ArrayBuffer> | undefined {
-  if (/^[\d.]+$/.test(text)) {
+  if (/^\d+(?:\.\d+){3}$/.test(text)) {
     const isCanonical = URL.parse(`http://${text}`)?.hostname === text; // no 127.1, no 0x7f
     return isCanonical ? Uint8Array.from(text.split("."), Number) : undefined;
   }

@@ -60,6 +60,15 @@ export function parseWebSocketAddress(text: string): ListenAddress | undefined {
   return { ...address, webSocketPath: path };
 }
 
+/**
+ * Whether it is an address, perhaps with its zone, or may be a name: `unix` and `fd` would not be hosts
+ * in an address.
+ */
+export function isHost(text: string): boolean {
+  if (/:|^[\d.]+$/.test(text)) return parseAddress(text.replace(/%[^%\s/]+$/, "")) !== undefined;
+  return /^(?!(?:unix|fd)$)[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)*\.?$/u.test(text);
+}
+
 function parseSocket(text: string): SocketListenAddress | undefined {
   const [, path] = /^unix:(.+)$/s.exec(text) ?? [];
   if (path !== undefined) return { transport: "unix", path };
@@ -68,6 +77,7 @@ function parseSocket(text: string): SocketListenAddress | undefined {
   const [, ipv6, other = "", digits] = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
   if (digits === undefined || port > 65_535) return undefined;
+  if (other !== "" && other !== "*" && !isHost(other)) return undefined;
   return { transport: "tcp", hostname: ipv6 ?? (other === "*" ? "" : other), port };
 }
 

@@ -21,6 +21,15 @@ export interface OriginRequest {
 }
 
 /**
+ * Whether it is one as browsers write it: of a web site, of an app with a scheme of its own, or `null`
+ * for a file and others.
+ */
+export function isOrigin(text: string): boolean {
+  const { protocol, host } = URL.parse(text) ?? {};
+  return text === "null" || Boolean(host) && text === `${protocol}//${host}` && !text.includes("*");
+}
+
+/**
  * Why a request is refused, if it is.
  *
  * @param allowed The origins that may connect besides those of the server's own host; `*` for all.
@@ -34,7 +43,9 @@ export function originProblem(
   const server = page && URL.parse(`${page.protocol}//${host}`);
   const schemes = isTls ? ["https:"] : ["http:", "https:"]; // a proxy may have spoken TLS
   if (!server || page.host !== server.host || !schemes.includes(page.protocol)) {
-    return `a page of ${origin} is not one of this host and port, ${host}: --origin ${origin} would allow it`;
+    return isOrigin(origin)
+      ? `a page of ${origin} is not one of this host and port, ${host}: --origin ${origin} would allow it`
+      : "the Origin header is malformed";
   }
   // A page elsewhere could give its own name the address of this machine (DNS rebinding).
   if (isLocal && !isLoopback(server.hostname)) {
