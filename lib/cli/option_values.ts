@@ -8,7 +8,6 @@
 import { isGrant, PERMISSIONS } from "../child/sandbox.ts";
 import { isNetwork } from "../net/address.ts";
 import { isHost, parseListenAddress, parseWebSocketAddress } from "../net/listen_address.ts";
-import { isOrigin } from "../web/origin.ts";
 import {
   type Option,
   OPTIONS,
@@ -103,6 +102,15 @@ function readSeconds(text: string, range: Range): number | undefined {
 function toMilliseconds(seconds: number, [min, max]: Range): number | undefined {
   if (!(seconds >= min / 1000 && seconds <= max / 1000)) return undefined;
   return Math.round(seconds * 1000) || Math.ceil(seconds);
+}
+
+/**
+ * Whether it is one as browsers write it: of a web site, of an app with a scheme of its own, or `null`
+ * for a file and others.
+ */
+function isOrigin(text: string): boolean {
+  const { protocol, host } = URL.parse(text) ?? {};
+  return text === "null" || Boolean(host) && text === `${protocol}//${host}` && !text.includes("*");
 }
 
 function readRate(text: string): ServerOptions["ratePerSource"] {

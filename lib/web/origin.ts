@@ -8,6 +8,9 @@
 
 import { isLoopback } from "../net/address.ts";
 
+/** What is fit for a command line. */
+const ORIGIN = /^(?:null|[a-z][a-z\d+.-]*:\/\/[\w.:[\]-]+)$/;
+
 /** What of a request decides. */
 export interface OriginRequest {
   /** The header `Origin`, which browsers send; other clients have none. */
@@ -18,15 +21,6 @@ export interface OriginRequest {
   readonly isTls: boolean;
   /** Whether it came over the loopback, and through no trusted proxy. */
   readonly isLocal: boolean;
-}
-
-/**
- * Whether it is one as browsers write it: of a web site, of an app with a scheme of its own, or `null`
- * for a file and others.
- */
-export function isOrigin(text: string): boolean {
-  const { protocol, host } = URL.parse(text) ?? {};
-  return text === "null" || Boolean(host) && text === `${protocol}//${host}` && !text.includes("*");
 }
 
 /**
@@ -43,7 +37,7 @@ export function originProblem(
   const server = page && URL.parse(`${page.protocol}//${host}`);
   const schemes = isTls ? ["https:"] : ["http:", "https:"]; // a proxy may have spoken TLS
   if (!server || page.host !== server.host || !schemes.includes(page.protocol)) {
-    return isOrigin(origin)
+    return ORIGIN.test(origin)
       ? `a page of ${origin} is not one of this host and port, ${host}: --origin ${origin} would allow it`
       : "the Origin header is malformed";
   }
