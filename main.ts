@@ -196,15 +196,16 @@ if (import.meta.main) {
     code = await main(Deno.args);
   } catch (error) {
     const priority = await isJournal() ? PRIORITIES.error : "";
-    const say = (text: string) => {
-      for (const line of text.split("\n")) stderr.write(priority + line);
-    };
+    const say = (line: string) => stderr.write(priority + line);
     if (error instanceof UsageError) {
       for (const problem of error.problems) say(`spawnd: ${problem}`);
       say("Try --help for all options.");
     } else if (error instanceof StartError) {
       for (const problem of error.errors) say(`spawnd: ${messageOf(problem)}`);
-    } else say(`spawnd: internal error: ${error instanceof Error ? error.stack : error}`);
+    } else {
+      const stack = String(error instanceof Error ? error.stack : error);
+      for (const line of `spawnd: internal error: ${stack}`.split("\n")) say(line);
+    }
     code = error instanceof UsageError ? 2 : 1;
   }
   await exit(code);

@@ -39,6 +39,8 @@ const VALUES = `
 --host tcp://127.0.0.1:80 | 2 | "tcp://127.0.0.1:80": give the host alone
 --listen [fe80::1]:80 | 2 | --listen: [fe80::1]:80: a link-local address needs its zone, such as fe80::1%eth0
 --listen a..b:80 | 2 | got "a..b:80"
+--listen [a..b]:80 | 2 | got "[a..b]:80"
+--listen [1.2.3.4]:80 | 2 | got "[1.2.3.4]:80"
 --listen 1.2.3:80 | 2 | "1.2.3:80": an IPv4 address has four numbers from 0 to 255
 --listen ws://300.1.1.1:80/chat | 2 | "ws://300.1.1.1:80/chat": an IPv4 address has four numbers from 0 to 255
 --listen wss://:80 | 2 | "wss://:80": write ws://; with --cert, it is over TLS

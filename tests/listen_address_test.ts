@@ -12,6 +12,9 @@ Deno.test("parseListenAddress() reads every kind of address", () => {
   const addresses: Record<string, ListenAddress> = {
     "127.0.0.1:9527": tcp("127.0.0.1", 9527),
     "[::1]:9527": tcp("::1", 9527),
+    "[fe80::1%eth0]:1": tcp("fe80::1%eth0", 1),
+    "bücher.example.:1": tcp("bücher.example.", 1),
+    "a_b.c-d:1": tcp("a_b.c-d", 1),
     "localhost:0": tcp("localhost", 0),
     ":65535": tcp("", 65_535),
     "unix:/run/x.sock": { transport: "unix", path: "/run/x.sock" },
@@ -66,7 +69,19 @@ Deno.test("parseListenAddress() refuses what is no address or path after ws://",
 });
 
 Deno.test("parseListenAddress() refuses what is no address", () => {
-  const texts = ["", "9527", "::1", "::1:9527", "[::1]", "[]:1", "a:b:1", "host:", "host:65536"];
+  const texts = ["", "9527", "::1", "::1:9527", "[::1]", "[]:1", "a:b:1", "host:", "host:65536"]
+    .concat(
+      "a..b:1",
+      "a%b:1",
+      "a b:1",
+      ".:1",
+      "1.2.3:1",
+      "1.2.3.256:1",
+      "[a]:1",
+      "[1.2.3.4]:1",
+      "[::g]:1",
+    )
+    .concat("[::1%]:1", "[::1%a%b]:1", "[::1]a]:1", "a[:1");
   for (const text of [...texts, "host:-1", "host:1x", "unix:", "fd:", "fd:a:b", "fd:a b"]) {
     assertEquals(parseListenAddress(text), undefined, text);
   }

@@ -7,14 +7,13 @@
 
 import { isGrant, PERMISSIONS } from "../child/sandbox.ts";
 import { isNetwork } from "../net/address.ts";
-import { isHost, parseListenAddress, parseWebSocketAddress } from "../net/listen_address.ts";
 import {
-  type Option,
-  OPTIONS,
-  type Range,
-  RATE_RANGES,
-  type ServerOptions,
-} from "../server/options.ts";
+  isHost,
+  parseHostAndPort,
+  parseListenAddress,
+  parseWebSocketAddress,
+} from "../net/listen_address.ts";
+import { type Option, type Range, RATE_RANGES, type ServerOptions } from "../server/options.ts";
 import { hintFor } from "./hints.ts";
 import { quoted, shown } from "./usage_error.ts";
 
@@ -122,10 +121,8 @@ function readRate(text: string): ServerOptions["ratePerSource"] {
 
 /** An address and a port, or a port of the loopback address. */
 function readAddress(text: string): StatusAddress | undefined {
-  const [, ipv6, other, digits = ""] = /^(?:(?:\[(.+)\]|([^:[\]]+)):)?(\d+)$/.exec(text) ?? [];
-  const port = readNumber(digits, OPTIONS.port.range);
-  const hostname = ipv6 ?? other ?? "127.0.0.1";
-  return port === undefined || !isHost(hostname) ? undefined : { hostname, port };
+  const address = parseHostAndPort(/^\d+$/.test(text) ? `127.0.0.1:${text}` : text);
+  return address?.hostname === "" ? undefined : address;
 }
 
 /** What an option takes, in words. */

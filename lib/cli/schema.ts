@@ -22,6 +22,7 @@ import {
 import { formatValue } from "./option_values.ts";
 import { PERMISSIONS } from "../child/sandbox.ts";
 import { MODULE_PATTERN } from "../child/handler.ts";
+import { HOST_NAME } from "../net/listen_address.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -29,14 +30,19 @@ type Schema = Readonly<Record<string, unknown>>;
 const WORD: Schema = { type: "string", pattern: "^[^\\u0000]*$" };
 const NOT_EMPTY: Schema = { type: "string", pattern: "^[^\\u0000]+$" };
 const PORT: Schema = { type: "integer", minimum: 0, maximum: OPTIONS.port.range[1] };
+/** An address of a host by its form, perhaps with its zone; whether it is one is for the checker. */
+const IPV6 = "[\\dA-Fa-f:.]*:[\\dA-Fa-f:.]*(?:%[^%\\s/\\]\\u0000]+)?";
+const NAME_OR_IPV4 = `\\d{1,3}(?:\\.\\d{1,3}){3}|(?![\\d.]+(?::|$))${
+  HOST_NAME.source.slice(1, -1)
+}`;
 /** What follows ws:// in an address. */
 const WEB_PATH = '/[!"$&->@-~]*';
 const WEB_SOCKET = `unix:[^\\u0000](?:(?!:/)[^\\u0000])*(?::${WEB_PATH})?|` +
   `(?:${socketWithout("/\\u0000")})(?:${WEB_PATH})?`;
 
-/** A socket that is passed, or over TCP, without these characters. */
+/** A socket that is passed, without these characters, or over TCP. */
 function socketWithout(excluded: string): string {
-  return `fd:[^:\\s${excluded}]+|(?:\\[[^\\]${excluded}]+\\]|[^:[\\]${excluded}]*):\\d{1,5}`;
+  return `fd:[^:\\s${excluded}]+|(?:\\[${IPV6}\\]|\\*|${NAME_OR_IPV4})?:\\d{1,5}`;
 }
 
 /** The schema of a configuration file. */
@@ -148,7 +154,7 @@ function valueOf({ argument, words, range: [min, max] = [0, 0] }: Option): Schem
     case "ADDRESS[/PATH]":
       return { type: "string", pattern: `^(?:${WEB_SOCKET})$` };
     case "HOST":
-      return { type: "string", pattern: "^(?!(?:unix|fd)$)[^[\\]\\u0000]+$" };
+      return { type: "string", pattern: `^(?:${IPV6}|${NAME_OR_IPV4})$` };
     case "CIDR":
       return { type: "string", pattern: "^[\\dA-Fa-f:.]+(?:/\\d{1,3})?$" };
     case "N":

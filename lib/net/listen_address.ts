@@ -60,13 +60,25 @@ export function parseWebSocketAddress(text: string): ListenAddress | undefined {
   return { ...address, webSocketPath: path };
 }
 
+/** A name of hosts: labels, of any letters, and dots. */
+export const HOST_NAME = /^(?!(?:unix|fd)$)[\p{L}\p{M}\p{N}_-]+(?:\.[\p{L}\p{M}\p{N}_-]+)*\.?$/u;
+
 /**
  * Whether it is an address, perhaps with its zone, or may be a name: `unix` and `fd` would not be hosts
  * in an address.
  */
 export function isHost(text: string): boolean {
-  if (/:|^[\d.]+$/.test(text)) return parseAddress(text.replace(/%[^%\s/]+$/, "")) !== undefined;
-  return /^(?!(?:unix|fd)$)[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)*\.?$/u.test(text);
+  if (/:|^[\d.]+$/.test(text)) return parseAddress(text.replace(/%[^%\s/\]]+$/, "")) !== undefined;
+  return HOST_NAME.test(text);
+}
+
+/** Parses `HOST:PORT`, where an IPv6 address is in brackets; without a host, it is the empty text. */
+export function parseHostAndPort(text: string): { hostname: string; port: number } | undefined {
+  const [, ipv6, name = "", digits] = /^(?:\[(.*:.*)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
+  const hostname = ipv6 ?? name;
+  const port = Number(digits);
+  if (digits === undefined || port > 65_535) return undefined;
+  return hostname === "" || isHost(hostname) ? { hostname, port } : undefined;
 }
 
 function parseSocket(text: string): SocketListenAddress | undefined {
@@ -74,11 +86,8 @@ function parseSocket(text: string): SocketListenAddress | undefined {
   if (path !== undefined) return { transport: "unix", path };
   const [, fd] = /^fd:([^:\s]+)$/.exec(text) ?? [];
   if (fd !== undefined) return { transport: "fd", fd: /^\d+$/.test(fd) ? Number(fd) : fd };
-  const [, ipv6, other = "", digits] = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? [];
-  const port = Number(digits);
-  if (digits === undefined || port > 65_535) return undefined;
-  if (other !== "" && other !== "*" && !isHost(other)) return undefined;
-  return { transport: "tcp", hostname: ipv6 ?? (other === "*" ? "" : other), port };
+  const address = parseHostAndPort(text.replace(/^\*(?=:)/, ""));
+  return address && { transport: "tcp", ...address };
 }
 
 /** The text that {@linkcode parseListenAddress} reads as this address. */
