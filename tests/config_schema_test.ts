@@ -128,7 +128,7 @@ Deno.test("the schema knows addresses and origins by what the checker makes of t
         seen[verdict] = (seen[verdict] ?? 0) + 1;
       }
     }),
-    { numRuns: 5_000 },
+    { numRuns: 10_000 },
   );
   assertEquals(Object.values(seen).filter((count) => count > 50).length, 6, JSON.stringify(seen));
 });
