@@ -9,7 +9,10 @@
 import config from "../deno.json" with { type: "json" };
 
 const ROOT = new URL("../", import.meta.url).pathname;
-const SOURCES = ["main.ts", "child.ts", "deno.json", "lib", "README.md", "CHANGELOG.md", "LICENSE"];
+const SOURCES = ["main.ts", "child.ts", "deno.json", "lib", "LICENSE"];
+/** What README.md leads to. */
+const PAGES = ["README", "ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "SECURITY"]
+  .map((name) => `${name}.md`).concat("docs", "examples", "deploy", "bench");
 /** The exports that run in a handler's process, or in its tests. */
 const HANDLER_EXPORTS = ["./handler", "./testing"] as const;
 
@@ -28,6 +31,7 @@ function manifest() {
     license: config.license,
     type: "module",
     bin: { spawnd: "bin.cjs" },
+    man: "docs/spawnd.1",
     exports: Object.fromEntries(exports),
     engines: { node: ">=18" },
     dependencies: { deno: "^2.9.6" },
@@ -56,6 +60,6 @@ async function transpileHandlers(folder: string): Promise<void> {
 const folder = Deno.args[0] ?? `${ROOT}npm/package`;
 await Deno.remove(folder, { recursive: true }).catch(() => {});
 await Deno.mkdir(folder, { recursive: true });
-await run("cp", "-r", ...SOURCES, "npm/bin.cjs", folder);
+await run("cp", "-r", ...SOURCES, ...PAGES, "npm/bin.cjs", folder);
 await Deno.writeTextFile(`${folder}/package.json`, JSON.stringify(manifest(), null, 2) + "\n");
 await transpileHandlers(folder);

@@ -1,8 +1,11 @@
 /** The npm package: packed, installed into an empty folder, and run by Node. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ModuleFolder } from "./_handlers.ts";
 import { COMMANDS, Home, ROOT } from "./_install.ts";
+import { linksOf } from "./_pages.ts";
+import { readPage } from "./_page_runner.ts";
+import { text } from "./_sockets.ts";
 import { until, within } from "./_waiting.ts";
 
 /** Installs it as the page says, but with this Deno in place of that of npm, which is large. */
@@ -60,6 +63,18 @@ Deno.test("spawnd from npm serves, passes signals on, and ends as Deno does", as
     );
     const command = COMMANDS.find((command) => command.startsWith("SPAWND_PERMISSIONS"))!;
     await home.run(command.replace("services.jsonc", `${file} --check`));
+    const run = async (...args: string[]) => {
+      const command = new Deno.Command("env", { args: ["spawnd", ...args], env: home.env });
+      return text((await command.output()).stderr);
+    };
+    assertStringIncludes(
+      await run("--unix", file),
+      "\nspawnd: Deno's flags go into SPAWND_PERMISSIONS\n",
+    );
+    assertStringIncludes(
+      await run("--allow-read"),
+      "it is one of deno's, and goes into SPAWND_PERMISSIONS",
+    );
   });
 
   await test.step("a handler imports serve() from it, with its types", async () => {
@@ -81,8 +96,12 @@ Deno.test("the npm package has the version, exports and files of deno.json", asy
   await home.run(`deno task npm ${home.path}/package`);
   const read = async (file: string) => JSON.parse(await Deno.readTextFile(file));
   const config = await read(`${ROOT}deno.json`);
-  const { name, version, exports } = await read(`${home.path}/package/package.json`);
+  const { name, version, exports, man } = await read(`${home.path}/package/package.json`);
   assertEquals([name, version], [config.name, config.version]);
+  const links = linksOf(await readPage("README.md")).filter((link) => !link.startsWith("#"));
+  for (const file of [man, ...links.map((link) => link.replace(/#.*/, ""))]) {
+    await Deno.stat(`${home.path}/package/${file}`);
+  }
   for (const { types, default: file } of Object.values<Record<string, string>>(exports)) {
     await Deno.stat(`${home.path}/package/${types}`);
     const code = await Deno.readTextFile(`${home.path}/package/${file}`);
