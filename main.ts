@@ -199,7 +199,7 @@ if (import.meta.main) {
     const say = (line: string) => stderr.write(priority + line);
     if (error instanceof UsageError) {
       for (const problem of error.problems) say(`spawnd: ${problem}`);
-      say("Try --help for all options.");
+      if (error.hint) say(error.hint);
     } else if (error instanceof StartError) {
       for (const problem of error.errors) say(`spawnd: ${messageOf(problem)}`);
     } else {

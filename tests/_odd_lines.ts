@@ -97,7 +97,7 @@ const VALUES = `
 --rate 10/-1 | 2 | got "10/-1"
 --rate 2000000 | 2 | "2000000": a number is at most 1000000
 --rate 10 --rate 20 | 2 | --rate can be given once, got "10" and "20"
---status 9527 | 2 | --port: 0.0.0.0:9527 overlaps 127.0.0.1:9527, where the status page listens
+--status 9527 | 2 | --status: 0.0.0.0:9527 overlaps 127.0.0.1:9527, where the status page listens
 --status 9527 --port 9527 | 2 | --port: 0.0.0.0:9527 overlaps 127.0.0.1:9527, where the status page listens
 --status 80 --listen ws://127.0.0.1:80 | 2 | --listen: ws://127.0.0.1:80/ overlaps 127.0.0.1:80, where the status page listens: a socket has one path; a proxy can join several
 --status a..b:80 | 2 | got "a..b:80"

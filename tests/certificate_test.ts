@@ -107,7 +107,7 @@ testTls("bad TLS files fail with one line at start", async () => {
   const complaint = async (cert: string, key: string, ...args: string[]) => {
     const [line, ...others] = await lines(all, "--cert", cert, "--key", key, ...args);
     assertEquals(others, []);
-    return line!.replace("spawnd: Cannot listen on 127.0.0.1:0: ", "");
+    return line!.replace("spawnd: Cannot speak TLS on 127.0.0.1:0: ", "");
   };
   const { cert, key, folder } = certificates;
   const other = await certificates.issue("other");

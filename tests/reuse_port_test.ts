@@ -27,10 +27,13 @@ Deno.test("both servers need --reuse-port to share a port", async () => {
   );
   assertEquals((await second.ended()).code, 1);
   assert(second.lines.length === 1, second.lines.join("\n"));
-  assertMatch(second.lines[0]!, /Cannot listen on 127\.0\.0\.1:\d+: the port is in use/);
+  assertMatch(
+    second.lines[0]!,
+    /Cannot listen on 127\.0\.0\.1:\d+: the port is in use by a program that does not share it/,
+  );
 });
 
-Deno.test("--reuse-port without Deno's --unstable-net is refused in one line", async () => {
+Deno.test("--reuse-port without Deno's --unstable-net is refused, and where flags go is told", async () => {
   await using spawnd = Spawnd.runWith(
     ["--no-config", "--allow-net", "--allow-run"],
     ...["--reuse-port", "--", "cat"],
@@ -38,5 +41,6 @@ Deno.test("--reuse-port without Deno's --unstable-net is refused in one line", a
   assertEquals((await spawnd.ended()).code, 1);
   assertEquals(spawnd.lines, [
     "spawnd: Deno does not allow --reuse-port: add --unstable-net",
+    "spawnd: Deno's flags go before main.ts, or into deno install --force",
   ]);
 });

@@ -173,7 +173,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       owned.push(one);
     }
   }
-  if (problems.length > 0) throw new UsageError(problems);
+  if (problems.length > 0) throw new UsageError(problems, "Try --help for all options.");
   if (server.env) server.env = Object.fromEntries(server.env as [string, string][]);
   return {
     ...(show && { show }),

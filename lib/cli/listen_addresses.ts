@@ -48,12 +48,13 @@ export function ownedByStatus({ status }: { readonly status?: StatusAddress }): 
 export function optionOf(
   address: ListenAddress,
   index: number,
-  { listen = [] }: Partial<ServerOptions>,
+  { listen = [], hostname, port }: Partial<ServerOptions>,
 ): string {
   if (index < listen.length) return "listen";
   if (address.webSocketPath !== undefined) return "webSocket";
   if (address.transport === "unix") return "unix";
-  return addressProblem(address) === undefined ? "port" : "hostname";
+  if (addressProblem(address) !== undefined) return "hostname";
+  return hostname === undefined && port === undefined ? "status" : "port"; // it overlaps the default
 }
 
 /** What is wrong with an address, by itself or beside others. */

@@ -70,7 +70,7 @@ and the permissions of Deno that it takes:
 and
 .Fl \\-allow\\-run
 in any case.
-A script makes it a command; see
+To install it as a command, see
 .Sx FILES .
 .Sh HANDLER
 What follows the options is the handler, which serves every connection:
@@ -130,6 +130,8 @@ Whether standard error is the systemd journal.
 The names of the sockets that systemd passes, for
 .Ql fd:NAME
 addresses.
+.It Ev TERM
+Whether the terminal is dumb, and its log without colours.
 .El
 .Pp
 In any case,
@@ -154,13 +156,11 @@ Paths are relative to the folder of spawnd.
 .Bl -tag -width Ds
 .It Pa main.ts
 The command.
-To call it
+This makes it
 .Nm ,
-put this script into a folder of the PATH, with the permissions that you need:
-.Bd -literal
-#!/bin/sh
-exec deno run \\-\\-allow\\-net \\-\\-allow\\-run /path/to/main.ts "$@"
-.Ed
+with the permissions that it is to have:
+.Pp
+.Dl deno install \\-\\-global \\-\\-name spawnd \\-\\-allow\\-net \\-\\-allow\\-run main.ts
 .It Pa docs/spawnd.1
 This page.
 Copy it to
@@ -207,9 +207,11 @@ In the folder of spawnd:
 .Pa README.md ,
 and in
 .Pa docs
+.Pa install.md ,
 .Pa reference.md ,
 .Pa handlers.md ,
 .Pa operations.md ,
+.Pa performance.md ,
 .Pa programs.md ,
 .Pa websockets.md
 and

@@ -14,6 +14,15 @@ import type { ServerOptions } from "../server/options.ts";
 import type { CommandSettings } from "./command_line.ts";
 import { listenAddresses } from "./listen_addresses.ts";
 
+/** Where flags of Deno go: that depends on how spawnd was installed, if it was. */
+export function placeOfFlags(): string {
+  if (Deno.mainModule.includes("/node_modules/")) return "into SPAWND_PERMISSIONS";
+  // The deno.json of a checkout sets --unstable-net, and deno install takes no notice of it.
+  const isCheckout = Deno.listenDatagram !== undefined;
+  return isCheckout ? BEFORE_MAIN : `${BEFORE_MAIN}, or into deno install --force`;
+}
+const BEFORE_MAIN = "before main.ts";
+
 /** A permission, and what it is for. */
 interface Need {
   readonly permission: Deno.PermissionDescriptor;
@@ -30,8 +39,8 @@ interface Served extends Pick<CommandSettings, "status"> {
 }
 
 /**
- * What Deno does not allow of what there is to be served, one line each with the flag that does. Lines
- * begin with the names of the services.
+ * What Deno does not allow of what there is to be served, one line each with the flag that does, and
+ * where flags go, unless before main.ts. Lines begin with the names of the services.
  */
 export function missingPermissions({ services, status }: Served): string[] {
   const needs = [...services].flatMap(([name, options]) =>
@@ -60,10 +69,13 @@ export function missingPermissions({ services, status }: Served): string[] {
       if (reusePort) add(name, "Deno does not allow --reuse-port: add --unstable-net");
     }
   }
-  return [...missing].map(([problem, services]) => {
+  const lines = [...missing].map(([problem, services]) => {
     const names = [...services].filter((name) => name !== "").join(", ");
     return names === "" ? problem : `${names}: ${problem}`;
   });
+  const place = placeOfFlags();
+  if (lines.length > 0 && place !== BEFORE_MAIN) lines.push(`Deno's flags go ${place}`);
+  return lines;
 }
 
 function needsOf(options: ServerOptions): Omit<Need, "service">[] {

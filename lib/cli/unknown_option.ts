@@ -7,6 +7,7 @@
 import type { Option } from "../server/options.ts";
 import { ALL_OPTIONS } from "./command_options.ts";
 import { listOf } from "./option_values.ts";
+import { placeOfFlags } from "./permissions.ts";
 import { abbreviated, nearest } from "./suggest.ts";
 import { quoted } from "./usage_error.ts";
 
@@ -35,7 +36,7 @@ const HABITS: readonly (readonly [names: RegExp, advice: string])[] = [
 /** What is wrong with an unknown option, and what to do about it. */
 export function explainUnknown(arg: string): string {
   const what = `unknown option ${quoted(arg)}`;
-  if (OF_DENO.test(arg)) return `${what}: it is one of deno's, and goes before main.ts`;
+  if (OF_DENO.test(arg)) return `${what}: it is one of deno's, and goes ${placeOfFlags()}`;
   const name = arg.replace(/^-+|=.*$/gs, "");
   const habit = HABITS.find(([names]) => names.test(name));
   if (habit) return `${what}${habit[1].startsWith("did ") ? "," : ":"} ${habit[1]}`;

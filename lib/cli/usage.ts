@@ -36,7 +36,8 @@ export function usage(): string {
     .map(([theme, options]) => [`${theme}:`, ...Object.values(options).map(entryOf)].join("\n"));
   return `spawnd: a TCP server that gives every connection a process of its own
 
-Usage: deno run --allow-net --allow-run main.ts [options] [handler]
+Usage: spawnd [options] [handler]
+       deno run --allow-net --allow-run main.ts [options] [handler]
 
 Handler:
   (none)                    the counter service: a numbered block per message
@@ -52,11 +53,11 @@ ${rowsOf(SIGNALS)}
 Exit status:
 ${rowsOf(EXIT_STATUS)}
 
-Examples (each after deno run --allow-net --allow-run):
-  main.ts                                     the counter service on port 9527
-  main.ts --port 7000 --max-per-source 5 handler.ts
-  main.ts --host 127.0.0.1 --warm 4 -- bc -l
-  main.ts --config services.jsonc --check     also needs --allow-read
+Examples:
+  spawnd                                     the counter service on port 9527
+  spawnd --port 7000 --max-per-source 5 handler.ts
+  spawnd --host 127.0.0.1 --warm 4 -- bc -l
+  spawnd --config services.jsonc --check     also needs Deno's --allow-read
 `;
 }
 

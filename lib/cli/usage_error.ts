@@ -14,10 +14,13 @@ export class UsageError extends AggregateError {
   override readonly name = "UsageError";
   /** What is wrong, one line each; at least one. */
   readonly problems: readonly string[];
+  /** What helps with all of them, if anything. */
+  readonly hint: string | undefined;
 
-  constructor(problems: readonly string[]) {
+  constructor(problems: readonly string[], hint?: string) {
     super(problems, problems.join("\n"));
     this.problems = problems;
+    this.hint = hint;
   }
 }
 

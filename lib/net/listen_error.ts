@@ -14,8 +14,9 @@ export class ListenError extends Error {
    *
    * @param address The address to listen on, as it is shown in the message.
    * @param reason What is wrong and what to do about it.
+   * @param what What cannot be done there.
    */
-  constructor(address: string, reason: string) {
-    super(`Cannot listen on ${address}: ${reason}`);
+  constructor(address: string, reason: string, what = "listen") {
+    super(`Cannot ${what} on ${address}: ${reason}`);
   }
 }

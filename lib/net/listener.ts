@@ -124,7 +124,7 @@ export class Listener {
       const problem = addressProblem({ transport: "tcp", hostname, port });
       throw new ListenError(
         formatSocketAddress({ hostname, port }),
-        problem ?? explainListenError(error, hostname),
+        problem ?? explainListenError(error, { hostname, reusePort }),
       );
     }
   }
@@ -225,9 +225,14 @@ async function settlesAtOnce(promise: Promise<unknown>): Promise<boolean> {
 }
 
 /** Says why listening on a TCP port failed and what to do about it. */
-function explainListenError(error: unknown, hostname: string): string {
+function explainListenError(
+  error: unknown,
+  { hostname, reusePort }: Pick<TcpOptions, "hostname" | "reusePort">,
+): string {
   if (error instanceof Deno.errors.AddrInUse) {
-    return "the port is in use. Stop the program that listens there, or choose another port";
+    return reusePort
+      ? "the port is in use by a program that does not share it. Give it --reuse-port too, or stop it"
+      : "the port is in use. Stop the program that listens there, or choose another port";
   }
   if (error instanceof Deno.errors.PermissionDenied) {
     return "the system does not allow this port. Choose port 1024 or higher, or give the server CAP_NET_BIND_SERVICE or a socket of systemd";

@@ -101,7 +101,7 @@ async function openTls(settings: Settings, old: Tls | undefined): Promise<Tls | 
   try {
     return new Tls(settings, old);
   } catch (error) {
-    throw new ListenError(settings.listen.join(" and "), messageOf(error));
+    throw new ListenError(settings.listen.join(" and "), messageOf(error), "speak TLS");
   }
 }
 
