@@ -4,6 +4,7 @@
  * @module
  */
 
+import { undocumentedFacts } from "./_events.ts";
 import { assert } from "@std/assert";
 import { until, within } from "./_waiting.ts";
 
@@ -201,7 +202,10 @@ export class Spawnd implements AsyncDisposable {
     return line.includes("Uncaught") && !this.mayChildrenFail;
   }
 
-  /** Kills it if the test has not ended it, and asserts that its log has no internal error. */
+  /**
+   * Kills it if the test has not ended it. Asserts that its log has no internal error, and no fact that
+   * is not documented.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       if (!this.exited) this.kill("SIGKILL");
@@ -212,6 +216,8 @@ export class Spawnd implements AsyncDisposable {
     const unexpected = [...this.lines, ...this.log.map(({ message }) => message)]
       .filter((line) => /internal error|panicked/.test(line) || this.#isCrash(line));
     assert(unexpected.length === 0, unexpected.join("\n"));
+    const undocumented = this.log.filter((record) => undocumentedFacts(record).length > 0);
+    assert(undocumented.length === 0, undocumented.map((one) => JSON.stringify(one)).join("\n"));
   }
 }
 

@@ -28,7 +28,7 @@ Deno.test("a connection is logged once when it opens and once when it ends", asy
   assertEquals(lines.length, 5);
   assertMatch(
     lines[0]!,
-    new RegExp(`^${TIME} info  listening address=127.0.0.1:\\d+ handler=sh warm=0$`),
+    new RegExp(`^${TIME} info  listening address=127.0.0.1:\\d+ handler=sh warm=0 pid=\\d+$`),
   );
   assertMatch(lines[1]!, new RegExp(`^${TIME} info  open ${facts} start=cold$`));
   assertMatch(
@@ -260,7 +260,7 @@ Deno.test("what says that trouble is over is shown where its warning was", async
       log.info(RECOVERIES.accept, { i });
       log.with({ service: "cat" }).info(RECOVERIES.accept);
     }
-    log.warn("full: accepting again when a connection ends");
+    log.warn("full: accepting again when there is room");
     log.info(RECOVERIES.accept, { full: true });
     await flushLog(1000);`);
   const first = Array.from(
@@ -269,7 +269,7 @@ Deno.test("what says that trouble is over is shown where its warning was", async
   );
   assertEquals(lines.map((line) => line.replace(/^\S+ \w+ +/, "")), [
     ...first.flat(),
-    "full: accepting again when a connection ends",
+    "full: accepting again when there is room",
     "accepting again full=true",
     "15 more like this were not shown: cannot accept",
   ]);

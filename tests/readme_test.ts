@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { OVER, RECOVERIES } from "../lib/base/log.ts";
 import { END_REASONS } from "../lib/server/end_reason.ts";
+import { columnOf, EVENTS } from "./_events.ts";
 import { IMPORTS, ModuleFolder } from "./_handlers.ts";
 import { ask, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
@@ -45,12 +46,6 @@ Deno.test("the test of a handler in docs/handlers.md passes", async () => {
   assert(text(stdout).includes("2 passed"), text(stdout));
 });
 
-/** The words in the first column of the reference's table with this heading. */
-function columnOf(heading: string): string[] {
-  const [, rows] = new RegExp(`^\\| ${heading} .*\n\\| -.*\n((?:\\|.*\n)*)`, "m").exec(REFERENCE)!;
-  return [...rows!.matchAll(/^\| `([^`]+)` *\|/gm)].map((match) => match[1]!);
-}
-
 /** The words of a union type in a source file. */
 async function unionIn(file: string, type: string): Promise<string[]> {
   const source = await Deno.readTextFile(new URL(`../lib/${file}`, import.meta.url));
@@ -70,8 +65,7 @@ Deno.test("the reference's refusals are those there are", async () => {
 });
 
 Deno.test("the reference has every event of the log", async () => {
-  const [, table] = /^\| event .*\n\| -.*\n((?:\|.*\n)*)/m.exec(REFERENCE)!;
-  const documented = [...table!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+  const documented = [...EVENTS].flat(2);
   const events = new Set<string>(Object.values(RECOVERIES));
   for await (const source of sources()) {
     for (

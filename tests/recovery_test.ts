@@ -115,7 +115,7 @@ testWith(
 Deno.test("accepting again is logged when slots and queue are free", async () => {
   await using spawnd = await Spawnd.start("--max-connections", "1", "--queue", "2", "--", "cat");
   const conns = await Promise.all(Array.from({ length: 3 }, () => spawnd.connect()));
-  const warning = "full: accepting again when a connection ends";
+  const warning = "full: accepting again when there is room";
   await spawnd.record({ level: "WARN", message: warning });
   for (const conn of conns) conn.close();
   await recorded(spawnd, warning, RECOVERIES.accept);

@@ -26,7 +26,7 @@ testTerminal("on a terminal of 80 columns no line about a connection wraps", asy
   const time = String.raw`\d\d:\d\d:\d\d`;
   const client = String.raw`#1 127\.0\.0\.1:\d+`;
   const expected = [
-    String.raw`\d{4}-\d\d-\d\d ${time} listening 127\.0\.0\.1:\d+ handler=cat warm=0`,
+    String.raw`\d{4}-\d\d-\d\d ${time} listening 127\.0\.0\.1:\d+ handler=cat warm=0 pid=\d+`,
     `${time} open ${client} start=cold pid=\\d+`,
     `${time} end ${client} client-closed \\d[\\d.]*s in=5 out=5 exit=0`,
     `${time} draining active=0 waiting=0`,
@@ -62,7 +62,7 @@ testTerminal(
 testTerminal("a terminal shows a handler's arguments, and other logs do not", async () => {
   const command = `-- sh -c 'cat; : "a secret"'`;
   const [shown] = await linesOf(command, NO_COLOR);
-  assertMatch(shown!, / handler="sh -c 'cat; : \\"a secret\\"'" warm=0$/);
+  assertMatch(shown!, / handler="sh -c 'cat; : \\"a secret\\"'" warm=0 pid=\d+$/);
   for (const format of ["json", "journal"]) {
     const [kept] = await linesOf(`--log-format ${format} ${command}`);
     assertMatch(kept!, /handler"?[=:]"?sh\b/);

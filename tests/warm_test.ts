@@ -52,7 +52,7 @@ Deno.test("with --warm 4 a child that fails at once is restarted slowly, with on
 
 Deno.test("a program that answers without waiting runs anew for every client", async () => {
   await using spawnd = await Spawnd.start("--warm", "2", "--", "date", "+%s%N");
-  await spawnd.record({ level: "WARN", message: /without waiting for its client/ });
+  await spawnd.record({ level: "WARN", message: /does not wait for its client/ });
   for (let client = 0; client < 5; client++) {
     const before = Date.now();
     const printedAt = Number(text(await ask(spawnd.port, ""))) / 1e6;

@@ -150,7 +150,7 @@ export class Intake {
   /** Resolves when it is not full. Another acceptor may take the place until the caller goes on. */
   async capacity(): Promise<void> {
     const { active, waiting } = this.#admission;
-    this.#context.log.warn("full: accepting again when a connection ends", { active, waiting });
+    this.#context.log.warn("full: accepting again when there is room", { active, waiting });
     await this.#admission.capacity();
     this.#context.log.info(RECOVERIES.accept);
   }

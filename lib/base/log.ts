@@ -83,12 +83,12 @@ export const RECOVERIES = {
 
 /** What is over then, by its warning. */
 export const OVER: Readonly<Record<string, string>> = {
-  "full: accepting again when a connection ends": RECOVERIES.accept,
+  "full: accepting again when there is room": RECOVERIES.accept,
   "cannot accept": RECOVERIES.accept,
   "cannot start a child: the client is refused": RECOVERIES.start,
   "children cannot be started": RECOVERIES.start,
   "every client's child fails": RECOVERIES.success,
-  "warm children fail at start: further starts are delayed, longer each time": RECOVERIES.warm,
+  "warm children fail at start": RECOVERIES.warm,
   "cannot notify the service manager": RECOVERIES.notify,
 };
 const RECOVERED: ReadonlySet<string> = new Set(Object.values(RECOVERIES));

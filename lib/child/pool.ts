@@ -222,7 +222,7 @@ export class Pool<W extends Poolable> {
     if (this.#failures++ > 0) return;
     this.#hasWarned = true;
     this.#options.log.warn(
-      "warm children fail at start: further starts are delayed, longer each time",
+      "warm children fail at start",
       { reason },
     );
   }
@@ -231,7 +231,7 @@ export class Pool<W extends Poolable> {
     this.#cold = true;
     this.#retireAll();
     this.#options.log.warn(
-      "the handler exits without waiting for its client: it starts cold from now on, as with --warm 0",
+      "the handler does not wait for its client: it starts cold from now on",
     );
   }
 

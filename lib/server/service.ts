@@ -104,6 +104,7 @@ export class Service implements Target {
       address: this.addresses.join(" "),
       handler: new TerminalFact(wordsOf(handler), handler.name),
       warm,
+      pid: Deno.pid,
     });
   }
 
