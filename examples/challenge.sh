@@ -6,7 +6,7 @@
 #     deno run --allow-net --allow-run main.ts \
 #       --max-connections 100 --max-per-source 2 --rate-per-source 20/60 \
 #       --idle-timeout 60 --session-timeout 300 --eof-timeout 5 --kill-timeout 1 \
-#       --refusal 'Come back later. ' -- examples/challenge.sh busybox bc
+#       --refusal $'Come back later.\n' -- examples/challenge.sh busybox bc
 #
 # JAIL names the jail: bwrap (package bubblewrap), unshare (package util-linux), or prlimit, which
 # only limits. Without it, the first of bwrap and unshare that works here is used.

@@ -1,7 +1,7 @@
 /** The commands of docs/install.md, except those of npm, which npm_test.ts runs. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { commandEnding, COMMANDS, Home, OFFLINE } from "./_install.ts";
+import { commandEnding, COMMANDS, Home, OFFLINE, ROOT } from "./_install.ts";
 import { ModuleFolder } from "./_handlers.ts";
 import { PublishedServer } from "./_published.ts";
 import { run } from "./_service.ts";
@@ -12,6 +12,7 @@ const CHECKOUT = `deno install ${FLAGS} main.ts`;
 const ADDRESS = "https://example.com/spawnd/main.ts";
 const ALL = commandEnding("--unstable-net main.ts");
 const SHARED = COMMANDS.filter((command) => /^export|--root /.test(command));
+const DOCUMENTS = COMMANDS.filter((command) => command.startsWith("install -D"));
 const RUN = "spawnd --port 7000 -- cat";
 
 /** A handler that says what it knows of its client. */
@@ -29,7 +30,8 @@ Deno.test("every command of the page is run by a test", () => {
   const known = [CHECKOUT, commandEnding(ADDRESS), commandEnding("spawnd/main"), RUN, ALL];
   assertEquals(
     COMMANDS.filter((command) =>
-      !/\bnpm\b|^SPAWND_PERMISSIONS/.test(command) && ![...known, ...SHARED].includes(command)
+      !/\bnpm\b|^SPAWND_PERMISSIONS/.test(command) &&
+      ![...known, ...SHARED, ...DOCUMENTS].includes(command)
     ),
     [],
   );
@@ -40,6 +42,24 @@ Deno.test("every command of the page is run by a test", () => {
 Deno.test("README.md installs in the same way", async () => {
   const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
   assert(readme.includes(`\n    ${CHECKOUT}\n`));
+});
+
+Deno.test("the manual page and the completions are installed where they are looked for", async () => {
+  await using home = await Home.make();
+  await home.run(DOCUMENTS.join("\n").replaceAll("/usr/local", `${home.path}/local`));
+  for (
+    const [source, target] of [
+      ["spawnd.1", ".local/share/man/man1/spawnd.1"],
+      ["completions/spawnd.bash", ".local/share/bash-completion/completions/spawnd"],
+      ["completions/_spawnd", "local/share/zsh/site-functions/_spawnd"],
+      ["completions/spawnd.fish", ".config/fish/completions/spawnd.fish"],
+    ]
+  ) {
+    const [a, b] = await Promise.all(
+      [`${ROOT}docs/${source}`, `${home.path}/${target}`].map((path) => Deno.readTextFile(path)),
+    );
+    assertEquals(a, b);
+  }
 });
 
 Deno.test("an installed spawnd serves from any folder, without a network, and can be removed", async () => {

@@ -15,7 +15,7 @@ const RUN: Readonly<Record<string, string>> = {
   "docs/operations.md": "mkdir /run/spawnd",
   "docs/performance.md": "",
   "docs/reference.md": `${GIT} && ${SHOUT}`,
-  "docs/websockets.md": `${SHOUT} && mv shout.ts chat.ts`,
+  "docs/websockets.md": "",
   "docs/model.md": "",
 };
 
