@@ -47,7 +47,7 @@ export function pictureOf(all: readonly Measured[], caption: string): string {
     `<line class="${value === 1 ? "own" : "grid"}" x1="${x(value).toFixed(1)}" x2="${
       x(value).toFixed(1)
     }" y1="${top - 12}" y2="${bottom}"/>` +
-    text([x(value), bottom + 18], value === 1 ? "spawnd" : `${value} ×`, `text-anchor="middle"`)
+    text([x(value), bottom + 18], value === 1 ? "spawnd = 1" : `${value} ×`, `text-anchor="middle"`)
   );
   const mark = (name: string, x: string | number, y: number) => {
     const [color, shape] = MARKS[name]!;
@@ -81,7 +81,7 @@ export function pictureOf(all: readonly Measured[], caption: string): string {
   }
 </style>
 <rect class="card" width="${width}" height="${height}" rx="8"/>
-${text([24, 26], "Peers compared with spawnd: left of the line is worse", `class="title"`)}
+${text([24, 26], "Peers compared with spawnd: worse on the left of the line", `class="title"`)}
 ${[...legend, ...grid, ...marks].join("\n")}
 ${captions.map((line, i) => text([24, bottom + 48 + i * 16], line, `class="faint"`)).join("\n")}
 </svg>
