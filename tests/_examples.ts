@@ -49,7 +49,9 @@ export async function start(
     assert(command.includes(from), `${from} is not in ${command}`);
     command = command.replaceAll(from, to);
   }
-  const words = [...command.matchAll(/'([^']*)'|\S+/g)].map(([word, quoted]) => quoted ?? word);
+  const words = [...command.matchAll(/\$?'([^']*)'|\S+/g)].map(([word, quoted]) =>
+    quoted?.replaceAll("\\n", "\n") ?? word
+  );
   assertEquals(words.splice(0, 5), "deno run --allow-net --allow-run main.ts".split(" "));
   return await Spawnd.start(...words.map((word) => word.replace(/^examples\//, `${ROOT}$&`)));
 }

@@ -101,7 +101,6 @@ Deno.test("--check names the handlers of all services that cannot be started", a
     'spawnd: b: Cannot start "none": there is no such file',
     'spawnd: c: Cannot start "none.ts": Module not found',
     'spawnd: d: Cannot start "true": there is no folder of the name that --cwd gives',
-    "Try --help for all options.",
   ]);
 });
 
@@ -122,7 +121,6 @@ Deno.test("--check names all missing permissions with their flags", async () => 
     "spawnd: a: Deno does not allow reading LISTEN_FDNAMES: add --allow-env=LISTEN_FDNAMES",
     "spawnd: b: Deno does not allow reading c.pem: add --allow-read=c.pem",
     "spawnd: b: Deno does not allow reading k.pem: add --allow-read=k.pem",
-    "Try --help for all options.",
   ]]);
 });
 
@@ -164,7 +162,6 @@ Deno.test("--check names what is wrong with a file and with what it names at onc
   assertEquals([code, lines], [2, [
     "spawnd: services.jsonc:3: b: wram: there is no such key, did you mean warm?",
     'spawnd: a: Cannot start "no-such-program": there is no such program in PATH',
-    "Try --help for all options.",
   ]]);
 });
 

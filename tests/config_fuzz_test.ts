@@ -158,7 +158,7 @@ Deno.test("the program says what is wrong with a broken file, and exits with 2",
     assertEquals([spawnd.stdout, spawnd.log], ["", []]);
     const problems = spawnd.lines.filter((line) => line.startsWith(`spawnd: ${path}:`));
     assert(
-      problems.length > 0 && problems.length === spawnd.lines.length - 1,
+      problems.length > 0 && problems.length === spawnd.lines.length,
       spawnd.lines.join("\n"),
     );
   }

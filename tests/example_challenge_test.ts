@@ -103,7 +103,7 @@ testChallenge(
     await using spawnd = await startChallenge();
     using _first = await connectChallenge(spawnd);
     using _second = await connectChallenge(spawnd);
-    assertEquals(text(await ask(spawnd.port, "")), "Come back later. ");
+    assertEquals(text(await ask(spawnd.port, "")), "Come back later.\n");
     await spawnd.record({ message: "refused", id: 3, reason: "source-limit" });
   },
 );

@@ -13,15 +13,7 @@ import { formatSocketAddress } from "../net/address.ts";
 import type { ServerOptions } from "../server/options.ts";
 import type { CommandSettings } from "./command_line.ts";
 import { listenAddresses } from "./listen_addresses.ts";
-
-/** Where flags of Deno go: that depends on how spawnd was installed, if it was. */
-export function placeOfFlags(): string {
-  if (Deno.mainModule.includes("/node_modules/")) return "into SPAWND_PERMISSIONS";
-  // The deno.json of a checkout sets --unstable-net, and deno install takes no notice of it.
-  const isCheckout = Deno.listenDatagram !== undefined;
-  return isCheckout ? BEFORE_MAIN : `${BEFORE_MAIN}, or into deno install --force`;
-}
-const BEFORE_MAIN = "before main.ts";
+import { BEFORE_MAIN, placeOfFlags } from "./place_of_flags.ts";
 
 /** A permission, and what it is for. */
 interface Need {

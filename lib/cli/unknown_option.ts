@@ -7,7 +7,7 @@
 import type { Option } from "../server/options.ts";
 import { ALL_OPTIONS } from "./command_options.ts";
 import { listOf } from "./option_values.ts";
-import { placeOfFlags } from "./permissions.ts";
+import { placeOfFlags } from "./place_of_flags.ts";
 import { abbreviated, nearest } from "./suggest.ts";
 import { quoted } from "./usage_error.ts";
 
