@@ -109,6 +109,23 @@ Deno.test("relative paths start at the folder of the file", () => {
   assertEquals(services.get("d")!.handler.name, "jsr:@a/b");
 });
 
+Deno.test("only the path of a socket starts at the folder of the file, not that of its WebSocket", () => {
+  const at = (path: string, ...texts: string[]) =>
+    parseConfiguration(JSON.stringify({ services: { a: { websocket: texts } } }), path)
+      .services.get("a")!.webSocket;
+  assertEquals(at("/srv/a.jsonc", "unix:x:/", "unix:run/../y:/a/../b/", "unix:/x", ":80/a/../b"), [
+    "unix:/srv/x:/",
+    "unix:/srv/y:/a/../b/",
+    "unix:/x:/",
+    ":80/a/../b",
+  ]);
+  assertThrows(
+    () => at("/srv/odd:/a.jsonc", "unix:x"),
+    UsageError,
+    "a: websocket: the path of the file has :/ in it",
+  );
+});
+
 Deno.test("without a handler it is the counter service, and the only service needs no address", () => {
   const { services, ...settings } = read(`{ "services": { "only": {} } }`);
   assertEquals([...services.keys()], ["only"]);

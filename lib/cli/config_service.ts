@@ -6,6 +6,7 @@
  */
 
 import { commandHandler, counterHandler, type Handler, isModule } from "../child/handler.ts";
+import { formatListenAddress, parseListenAddress } from "../net/listen_address.ts";
 import type { ServerOptions } from "../server/options.ts";
 import { ALL_OPTIONS, nameOf } from "./command_options.ts";
 import { HANDLER_KEYS, MODULE, SERVICE_OPTIONS, SHARED_OPTIONS } from "./config_keys.ts";
@@ -48,15 +49,19 @@ export function readService(
   });
   const { grant, checkTypes, ...given } = readOptions(object, own, complaints);
   const values = { ...inherit(defaults.values, given), ...given };
-  for (const key of ["listen", "webSocket"].filter((key) => key in values)) {
-    values[key] = (values[key] as string[]).map((text) =>
-      toAbsoluteSocket(text, complaints.folder)
-    );
+  const placeOf = (key: string) =>
+    object.properties.get(nameOf(key)) ?? defaults.object.properties.get(nameOf(key)) ?? property;
+  for (const [key, scheme] of [["listen", ""], ["webSocket", "ws://"]] as const) {
+    if (!(key in values)) continue;
+    values[key] = (values[key] as string[]).map((text) => {
+      const absolute = toAbsoluteSocket(scheme + text, complaints.folder);
+      if (absolute !== undefined) return absolute.slice(scheme.length);
+      complaints.add(placeOf(key), [...names, nameOf(key)], HAS_TWO_PATHS);
+      return text;
+    });
   }
 
   const counts = countsOf(values);
-  const placeOf = (key: string) =>
-    object.properties.get(nameOf(key)) ?? defaults.object.properties.get(nameOf(key)) ?? property;
   for (const { key, other, isMissing, text } of findConflicts(counts)) {
     if (!isMissing && !(key in given) && !(other in given)) continue; // the defaults' own
     complaints.add(placeOf(key), [...names, nameOf(key)], text);
@@ -99,10 +104,20 @@ export function countsOf(values: Values): Record<string, number> & { cert: numbe
   return { cert: 0, ...Object.fromEntries(counts) };
 }
 
-/** A Unix socket at a path that is relative to the folder of the file, as an absolute one. */
-function toAbsoluteSocket(text: string, folder: string): string {
-  const [, scheme, path] = /^((?:ws:\/\/)?unix:)(.+)$/s.exec(text ?? "") ?? [];
-  return path === undefined ? text : scheme + toAbsolute(path, folder)!;
+const HAS_TWO_PATHS = "the path of the file has :/ in it, where that of a WebSocket would begin: " +
+  "choose another folder";
+
+/**
+ * An address with the path of a Unix socket, which is relative to the folder of the file, as an absolute
+ * one; `undefined` if that would be read as another address.
+ */
+function toAbsoluteSocket(text: string, folder: string): string | undefined {
+  const address = parseListenAddress(text);
+  if (address?.transport !== "unix") return text;
+  const path = toAbsolute(address.path, folder)!;
+  const absolute = formatListenAddress({ ...address, path });
+  const read = parseListenAddress(absolute);
+  return read?.transport === "unix" && read.path === path ? absolute : undefined;
 }
 
 /** The handler that a service names, if it names one. */

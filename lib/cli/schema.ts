@@ -37,7 +37,7 @@ const NAME_OR_IPV4 = `\\d{1,3}(?:\\.\\d{1,3}){3}|(?![\\d.]+(?::|$))${
 }`;
 /** What follows ws:// in an address. */
 const WEB_PATH = '/[!"$&->@-~]*';
-const WEB_SOCKET = `unix:[^\\u0000](?:(?!:/)[^\\u0000])*(?::${WEB_PATH})?|` +
+const WEB_SOCKET = `unix:(?!:/)[^\\u0000](?:(?!:/)[^\\u0000])*(?::${WEB_PATH})?|` +
   `(?:${socketWithout("/\\u0000")})(?:${WEB_PATH})?`;
 
 /** A socket that is passed, without these characters, or over TCP. */

@@ -53,7 +53,9 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
  * begins with `:/`.
  */
 export function parseWebSocketAddress(text: string): ListenAddress | undefined {
-  const pattern = text.startsWith("unix:") ? /^(unix:.+?)(?::(\/.*))?$/s : /^([^/]+)(\/.*)?$/s;
+  const pattern = text.startsWith("unix:")
+    ? /^(unix:(?!:\/).+?)(?::(\/.*))?$/s
+    : /^([^/]+)(\/.*)?$/s;
   const [, socket = "", path = "/"] = pattern.exec(text) ?? [];
   const address = parseSocket(socket);
   if (address === undefined || !/^\/[!-~]*$/.test(path) || /[?#%]/.test(path)) return undefined;
