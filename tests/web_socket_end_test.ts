@@ -259,6 +259,7 @@ for (
       ...["--ws-mode", "bytes", "--kill-timeout", "0.3", "--max-connections", "1"],
     );
     const client = await WebClient.connect(spawnd);
+    assert(await client.message()); // its child would else perhaps write to a closed pipe
     await client.send(frame("binary", new Uint8Array(68_000)), last); // the pipe takes 65,536
     for (let next = await client.receive(); next !== null; next = await client.receive()) {
       if (next.kind === "close") break;
