@@ -57,6 +57,7 @@ export function serviceWith(count: number): ServiceStatus {
     spawned: count + many * 300 + 8,
     spawnFailures: 0,
     exits: isBusy ? { "0": many * 290, "1": many * 9, "SIGKILL": many } : {},
+    failing: false,
     killed: { SIGTERM: many, SIGKILL: many },
     limits: { connections: Math.max(256, count), queue: 64, warm: 8 },
     bytesIn: many * 1_234_567,

@@ -22,12 +22,12 @@ Deno.test("a server can be had in one statement and is gone after its block", as
     });
     children = childrenOf(Deno.pid);
     assert(children.length >= 2);
-    const { refused, endReasons, exits, killed, limits, ...numbers } = server.status();
+    const { refused, endReasons, exits, killed, limits, ...facts } = server.status();
     assertEquals([endReasons["client-closed"], exits], [1, { 0: 1 }]);
     assertEquals(limits, { connections: 256, queue: 64, warm: 2 });
-    assertEquals(numbers, {
+    assertEquals(facts, {
       ...{ accepted: 1, active: 0, waiting: 0, ended: 1, failed: 0 },
-      ...{ warm: 2, spawned: 3, spawnFailures: 0, bytesIn: 5, bytesOut: 5 },
+      ...{ warm: 2, spawned: 3, spawnFailures: 0, failing: false, bytesIn: 5, bytesOut: 5 },
     });
     assertEquals([...Object.values(refused), ...Object.values(killed)].filter(Boolean), []);
   }

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { END_REASONS } from "../lib/server/end_reason.ts";
 import type { Status } from "../lib/status/listener.ts";
 import { ask, connectFrom, connectToReset, receive, receiveAll, send, text } from "./_sockets.ts";
-import { assertAddsUp, Spawnd } from "./_spawnd.ts";
+import { assertAddsUp, serveScript, Spawnd } from "./_spawnd.ts";
 import { assertPromtoolAgrees } from "./_status.ts";
 import { testWith } from "./_test_with.ts";
 import { until, within } from "./_waiting.ts";
@@ -85,6 +85,7 @@ Deno.test("status.json has every connection with its byte counts", async () => {
     ended: 0,
     endReasons: Object.fromEntries(END_REASONS.map((reason) => [reason, 0])),
     exits: {},
+    failing: false,
     failed: 0,
     refused: {
       "denied": 0,
@@ -196,6 +197,22 @@ Deno.test("status.json tells idle time from connection time", async () => {
   await receive(conn, 1);
   const after = await connection();
   assert(after.seconds >= before.seconds && after.idleSeconds < before.idleSeconds);
+});
+
+Deno.test("status.json says that every client's child fails, until one succeeds", async () => {
+  await using spawnd = await serveScript("read -r code; exit $code", "--status", "0");
+  const url = await spawnd.statusUrl();
+  for (
+    const [codes, expected] of [["33", false], ["3", true], ["3", true], ["0", false]] as const
+  ) {
+    const { ended } = await dataOf(url);
+    for (const code of codes) await ask(spawnd.port, `${code}\n`);
+    const status = await until("their end", async () => {
+      const status = await dataOf(url);
+      return status.ended === ended + codes.length && status;
+    });
+    assertEquals([status.failing, (await get(url, "/readyz")).code], [expected, 200], codes);
+  }
 });
 
 testWith("promtool", "prometheus", "promtool finds nothing wrong with the metrics", async () => {

@@ -20,12 +20,16 @@ export class Failures {
   readonly #exits = new Map<string, number>();
   #count = 0;
   #warnedAtMs = -Infinity;
-  /** Whether there was a warning since the last one that succeeded. */
   #hasWarned = false;
 
   constructor(logger: Logger = log, clock: Pick<Clock, "now"> = CLOCK) {
     this.#log = logger;
     this.#clock = clock;
+  }
+
+  /** Whether there was a warning since the last one that succeeded. */
+  get hasWarned(): boolean {
+    return this.#hasWarned;
   }
 
   /**

@@ -34,6 +34,11 @@ export interface ServerStatus {
   spawnFailures: number;
   /** Children that have ended, by exit code or signal. */
   exits: Readonly<Record<string, number>>;
+  /**
+   * Whether the children of its latest clients have all failed, as the log has warned; until one
+   * succeeds.
+   */
+  failing: boolean;
   /** Children that needed a signal to end, by the last signal they were sent. */
   killed: Readonly<Record<string, number>>;
   /** How many connections may be served, how many may wait, and how many children are kept warm. */

@@ -175,6 +175,7 @@ export class Service implements Target {
       spawned: this.#children.spawned,
       spawnFailures: this.#children.spawnFailures,
       exits: { ...this.#children.exits },
+      failing: this.#sessions.areFailing,
       killed: { ...this.#children.killed },
       limits: { connections: maxConnections, queue, warm },
       bytesIn: bytes.in,
@@ -184,7 +185,8 @@ export class Service implements Target {
 
   /** Logs its numbers on one line. */
   logStatus(): void {
-    const { refused, endReasons, exits: _, killed, limits: __, ...numbers } = this.status();
+    const { refused, endReasons, killed, ...facts } = this.status();
+    const { exits: _, failing: __, limits: ___, ...numbers } = facts;
     const reasons = { ...nonZero(refused), ...nonZero(endReasons), ...nonZero(killed) };
     this.log.info("status", { ...numbers, ...reasons });
   }

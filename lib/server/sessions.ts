@@ -68,6 +68,11 @@ export class Sessions {
     return this.#active.size + this.#waiting.size;
   }
 
+  /** Whether the children of the latest clients have all failed, and the log has warned of it. */
+  get areFailing(): boolean {
+    return this.#failures.hasWarned;
+  }
+
   /** The bytes of all sessions so far, to children and to clients. */
   get bytes(): { in: number; out: number } {
     const bytes = { ...this.#endedBytes };
