@@ -6,6 +6,7 @@
  */
 
 import type { Page } from "playwright-core";
+import config from "../deno.json" with { type: "json" };
 import type { ServicesStatus, ServiceStatus, Status } from "../lib/status/listener.ts";
 
 const START_MS = Date.UTC(2026, 0, 2, 12, 30);
@@ -90,6 +91,8 @@ export function serviceWith(count: number): ServiceStatus {
 
 const PROCESS = {
   uptimeSeconds: 93_784,
+  pid: 4711,
+  version: config.version,
   memoryBytes: 71_500_000,
   childrenMemoryBytes: 118_000_000,
 };
@@ -107,8 +110,9 @@ export function statusOfServices(): ServicesStatus {
     draining: false,
     ready: false,
     limits: { children: 400 },
+    names: ["shout", "git", "a-name.that-is_long"],
     services: {
-      shout: serviceWith(30),
+      shout: { ...serviceWith(30), failing: true },
       git: { ...serviceWith(20), handler: "git", ready: false, waiting: 5, warm: 0, limits },
       "a-name.that-is_long": { ...serviceWith(0), addresses: ["[::]:7", "unix:/run/echo.sock"] },
     },

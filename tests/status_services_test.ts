@@ -1,6 +1,7 @@
 /** The status listener over several services, which come and go. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import config from "../deno.json" with { type: "json" };
 import { commandHandler } from "../lib/child/handler.ts";
 import type { Status } from "../lib/status/listener.ts";
 import { freePort } from "./_service.ts";
@@ -34,7 +35,16 @@ Deno.test("status.json has each of several services apart, and what the process 
   } = status;
   assertEquals(more, {});
   assert(uptimeSeconds > 0 && memoryBytes > 1e7 && childrenMemoryBytes! > 0);
-  assertEquals(facts, { draining: false, ready: true, limits: { children: 10 } });
+  assertEquals(facts, {
+    ...{
+      pid: Deno.pid,
+      version: config.version,
+      draining: false,
+      ready: true,
+      limits: { children: 10 },
+    },
+    names: ["cat", "other"],
+  });
   assertEquals([cat!.addresses, cat!.handler], [[`127.0.0.1:${shown.port("cat")}`], "cat"]);
   assertEquals([cat!.accepted, cat!.active, cat!.connections.length], [1, 0, 0]);
   assertEquals([other!.accepted, other!.active, other!.connections.length], [1, 1, 1]);

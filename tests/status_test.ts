@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import config from "../deno.json" with { type: "json" };
 import { END_REASONS } from "../lib/server/end_reason.ts";
 import type { Status } from "../lib/status/listener.ts";
 import { ask, connectFrom, connectToReset, receive, receiveAll, send, text } from "./_sockets.ts";
@@ -59,7 +60,8 @@ Deno.test("status.json has every connection with its byte counts", async () => {
     return status.history.firstByteMs.some(Boolean) && status;
   });
   const { connections: [connection], history, uptimeSeconds, memoryBytes, ...others } = status;
-  const { childrenMemoryBytes, ...numbers } = others;
+  const { childrenMemoryBytes, pid: serverPid, version, ...numbers } = others;
+  assertEquals([serverPid, version], [spawnd.pid, config.version]);
   const { port } = conn.localAddr as Deno.NetAddr;
   const { seconds, idleSeconds, ...facts } = connection!;
   assertEquals(facts, {

@@ -28,6 +28,7 @@
  * @module
  */
 
+import config from "../../deno.json" with { type: "json" };
 import type { Observer } from "../base/observer.ts";
 import { Listener } from "../net/listener.ts";
 import type { StatusSource } from "../server/server_status.ts";
@@ -149,6 +150,8 @@ export class StatusListener implements AsyncDisposable {
     const { isDraining, maxChildren } = this.#services;
     return statusOf(this.#services.now(), {
       uptimeSeconds: (performance.now() - startedAtMs) / 1000,
+      pid: Deno.pid,
+      version: config.version,
       draining: isDraining,
       memoryBytes: Deno.memoryUsage().rss,
       ...(childrenMemoryBytes !== undefined && { childrenMemoryBytes }),

@@ -32,6 +32,10 @@ export interface ServiceStatus extends ServerStatus {
 export interface ProcessStatus {
   /** How long it has been listening. */
   readonly uptimeSeconds: number;
+  /** The server's process id, as in its log. */
+  readonly pid: number;
+  /** The version of spawnd. */
+  readonly version: string;
   /** Whether it is shutting down. */
   readonly draining: boolean;
   /** Whether a client that connects now to any service would be served or queued. */
@@ -54,6 +58,8 @@ export interface ServicesStatus extends ProcessStatus {
    * while another has its name, it is called `name (2)`.
    */
   readonly services: Readonly<Record<string, ServiceStatus>>;
+  /** The names in their order; JavaScript would move those that are integers to the front. */
+  readonly names: readonly string[];
 }
 
 /** The status of these services; `process` has what they cannot know. */
@@ -81,7 +87,7 @@ export function statusOf(
     return { ...process, ...status, limits: { ...status.limits, ...process.limits } };
   }
   const ready = readinessOf(services) === "ready";
-  return { ...process, ready, services: Object.fromEntries(statuses) };
+  return { ...process, ready, services: Object.fromEntries(statuses), names: [...services.keys()] };
 }
 
 /**
