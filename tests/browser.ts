@@ -9,6 +9,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Browser, Page } from "playwright-core";
+import config from "../deno.json" with { type: "json" };
 import { commandHandler } from "../lib/child/handler.ts";
 import { open, savePictures, testIn, widthOf } from "./_browser.ts";
 import { ask, receive, send } from "./_sockets.ts";
@@ -42,6 +43,8 @@ testPage(
     const conn = await spawnd.connect();
     await send(conn, "hello");
     await receive(conn, 5);
+    const up = new RegExp(`^up \\S+ s, pid ${spawnd.pid}, version ${config.version}$`);
+    await page.getByText(up).waitFor();
     const { pid } = await spawnd.record({ message: "open", id: 1 });
     const row = rowOf(page, 1);
     await row.getByText(`${pid}`).waitFor();
@@ -58,7 +61,7 @@ testPage(
     await page.locator("#totals div").filter({ hasText: /active\s*\d+ of 256/ }).waitFor();
     others.pop()!.close();
     await page.locator("#ended div").filter({ hasText: /client-closed\s*1/ }).waitFor();
-    await page.locator("#children div").filter({ hasText: /exit 0\s*1/ }).waitFor();
+    await page.locator("#children div").filter({ hasText: /exit 0\s*1\s*succeeded/ }).waitFor();
     await page.waitForFunction(() =>
       // deno-lint-ignore no-explicit-any
       (globalThis as any).document.querySelector("#active path").getAttribute("d") !== ""
@@ -105,9 +108,9 @@ testPage(
     assertEquals([cells[1], cells[3]], [markup, markup]);
     await page.locator("#refused dt").getByText(markup).waitFor();
     const refusal = await page.locator("#latest td").allTextContents();
-    assertEquals(refusal.slice(1), [markup, markup]);
+    assertEquals(refusal.slice(2), [markup, markup]);
     assertEquals(await page.locator("img, b").count(), 0);
-    assertEquals(await page.title(), "spawnd");
+    assertEquals(await page.title(), `127.0.0.1:${spawnd.port} → ${markup} – spawnd`);
     await page.unrouteAll({ behavior: "ignoreErrors" });
   },
 );
@@ -137,16 +140,20 @@ testIn("the status page shows several services, and the one that is chosen", asy
   for (let i = 0; i < 3; i++) await ask(shown.port("shell.2"), "hello");
   const conns = [await shown.hold("git"), await shown.hold("git"), await shown.hold("cat")];
   const [page, problems] = await open(browser, shown.url);
-  await page.locator("#state").getByText("full: git", { exact: true }).waitFor();
+  const failing = "serving, but every client's child fails";
+  const state = page.locator("#state");
+  await state.getByText(`full: git; ${failing}: shell.2`, { exact: true }).waitFor();
+  assertEquals(await page.title(), "cat, git, shell.2 – spawnd");
   await page.getByText("3 services, at most 100 children", { exact: true }).waitFor();
   const at = (name: string) => `127.0.0.1:${shown.port(name)}`;
   await page.locator("#services tr").filter({ hasText: "shell.2" }).getByText("3").first()
     .waitFor();
   assertEquals(await rowsOf(page), [
-    ["cat", "serving", "1 of 256", "0 of 64", "1", "0", "0", at("cat"), "cat"],
-    ["git", "full", "2 of 2", "no queue", "2", "0", "0", at("git"), "cat"],
-    ["shell.2", "serving", "0 of 256", "0 of 64", "3", "3", "0", at("shell.2"), "sh"],
+    ["cat", "serving", "0", "1 of 256", "0 of 64", "1", "0", at("cat"), "cat"],
+    ["git", "full", "0", "2 of 2", "no queue", "2", "0", at("git"), "cat"],
+    ["shell.2", failing, "0", "0 of 256", "0 of 64", "3", "3", at("shell.2"), "sh"],
   ]);
+  assertEquals(await page.locator("#services .bad").allInnerTexts(), ["full", failing]);
 
   const heading = (name: string) => page.locator(`#service:text-is("${name}")`).waitFor();
   await heading("cat");
@@ -168,8 +175,18 @@ testIn("the status page shows several services, and the one that is chosen", asy
   await page.locator("#totals div").filter({ hasText: /accepted\s*3/ }).waitFor();
   await savePictures(browser, `${shown.url}#git`, "services-");
   for (const conn of conns) conn.close();
-  await page.locator("#state").getByText("serving", { exact: true }).waitFor();
+  await page.locator("#state.bad").getByText(`${failing}: shell.2`, { exact: true }).waitFor();
   assertEquals(problems, []);
+});
+
+testIn("services are shown in their order, those named like a number too", async (browser) => {
+  const { services, maxChildren } = wanted({ 80: CAT, web: CAT, 7: CAT });
+  const order = ["web", "80", "7"];
+  const ordered = new Map(order.map((name) => [name, services.get(name)!]));
+  await using shown = await Shown.start({ services: ordered, maxChildren });
+  const [page] = await open(browser, shown.url);
+  await page.locator("#services tr").first().waitFor();
+  assertEquals((await rowsOf(page)).map(([name]) => name), order);
 });
 
 testIn("the services of the status page can be chosen with the keyboard alone", async (browser) => {
@@ -177,6 +194,7 @@ testIn("the services of the status page can be chosen with the keyboard alone", 
   const [page] = await open(browser, shown.url);
   await page.locator("#services tr").first().waitFor();
   const focused = () => page.locator("#services a:focus").allInnerTexts();
+  await page.getByRole("region", { name: "Services" }).focus();
   await page.keyboard.press("Tab");
   assertEquals(await focused(), ["cat"]);
   await page.keyboard.press("Tab");

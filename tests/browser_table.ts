@@ -48,6 +48,7 @@ async function updates(page: Page) {
 }
 
 testTable("refusals of one client at one time are as many lines", 3, async (page, status) => {
+  await page.getByRole("checkbox", { name: "show older ones" }).check();
   const refusals = Array.from({ length: 25 }, (_, i) => (
     { id: 25 - i, time: "2026-01-01T00:00:00.000Z", reason: `reason ${i}`, client: "unix" }
   ));
@@ -55,10 +56,49 @@ testTable("refusals of one client at one time are as many lines", 3, async (page
     const latestRefusals = refusals.slice(start, start + 20);
     await tell(page, { ...status, latestRefusals });
     await updates(page);
-    const shown = await page.locator("#latest tbody tr td:nth-child(2)").allInnerTexts();
+    const shown = await page.locator("#latest tbody tr td:nth-child(3)").allInnerTexts();
     assertEquals(shown, latestRefusals.map(({ reason }) => reason));
   }
 });
+
+testTable(
+  "a refusal can be found in the log by its number and its time",
+  3,
+  async (page, status) => {
+    const { id, time, client } = status.latestRefusals[3]!;
+    const cells = page.locator("#latest tbody tr").nth(3).locator("td");
+    assertEquals((await cells.allInnerTexts()).slice(1), [`#${id}`, "source-limit", client]);
+    const shown = cells.first().locator("time");
+    assertEquals(await shown.getAttribute("title"), time);
+    assertEquals(await shown.getAttribute("datetime"), time);
+  },
+);
+
+testTable(
+  "lines of refusals are whole: the latest five, or all that are kept",
+  30,
+  async (page) => {
+    await page.setViewportSize({ width: 375, height: 740 });
+    const heightsOf = (rows: string) =>
+      page.locator(`${rows}:visible`).evaluateAll((rows) =>
+        // deno-lint-ignore no-explicit-any
+        rows.map((row: any) => row.offsetHeight as number)
+      );
+    for (const count of [5, 20]) {
+      await page.getByRole("checkbox", { name: "show older ones" }).setChecked(count > 5);
+      assertEquals((await heightsOf("#latest tbody tr")).length, count);
+      const isCut = await page.locator("#latest").evaluate((box) =>
+        // deno-lint-ignore no-explicit-any
+        (box as any).scrollHeight > (box as any).clientHeight
+      );
+      assert(!isCut, "a line is cut");
+    }
+    for (const rows of ["#latest tr", "#table tr"]) {
+      const heights = await heightsOf(rows); // the head's too, which is one line
+      assert(Math.max(...heights) < 1.5 * Math.min(...heights), "an address wraps");
+    }
+  },
+);
 
 testTable("300 connections do not hide what else there is to see", 300, async (page) => {
   assertEquals(await page.locator("#connections tr").count(), 20);
@@ -167,14 +207,25 @@ testTable(
   50,
   async (page) => {
     const focused = () =>
-      page.evaluate("document.activeElement.id || document.activeElement.innerText.trim()");
+      page.evaluate(`{
+        const { id, ariaLabel, innerText } = document.activeElement;
+        id || ariaLabel || innerText.trim();
+      }`);
     const reached: unknown[] = [];
-    for (let i = 0; i < 12; i++) {
+    for (let i = 0; i < 14; i++) {
       await page.keyboard.press("Tab");
       reached.push(await focused());
     }
     const heads = ["id", "client", "pid", "start", "age", "from client", "to client", "idle"];
-    assertEquals(reached, ["latest", "filter", "group", ...heads, "all"]);
+    assertEquals(reached, [
+      "latest",
+      "older",
+      "filter",
+      "group",
+      "Table of connections",
+      ...heads,
+      "all",
+    ]);
     await page.keyboard.press("Space");
     assertEquals(await page.locator("#connections tr").count(), 50);
     await page.keyboard.press("Shift+Tab");

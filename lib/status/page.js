@@ -27,7 +27,7 @@ const ENDED = {
   "killed": "the server was killed by a second signal",
 };
 const EXITS = {
-  "0": "without a failure",
+  "0": "succeeded",
   "126": "by convention: the program could not be run",
   "127": "by convention: the program was not found",
 };
@@ -56,11 +56,15 @@ function plot(id, values, format, isNew) {
 const ms = (n) => `${n < 10 ? +n.toFixed(1) : count.format(Math.round(n))} ms`;
 const perSecond = (n) => `${count.format(n)}/s`;
 
-function stateOf({ draining, ready, active, waiting, limits }) {
+const SERVING = "serving";
+const FAILING = "serving, but every client's child fails";
+
+function stateOf({ draining, ready, failing, active, waiting, limits }) {
   if (draining) return "draining";
-  if (ready) return "serving";
+  if (ready) return failing ? FAILING : SERVING;
   return active >= limits.connections && waiting >= limits.queue ? "full" : "not ready";
 }
+const classOf = (state) => state === SERVING ? "faint" : "bad";
 const whereOf = ({ addresses, handler }) => `${addresses.join(" ")} → ${handler}`;
 const activeOf = ({ active, limits }) =>
   `${count.format(active)} of ${count.format(limits.connections)}`;
@@ -83,7 +87,7 @@ function showServices(services, chosen) {
     const row = make("tr", "th", ...Array(8).fill("td"));
     row.cells[0].scope = "row";
     row.cells[0].append(make("a"));
-    for (const i of [1, 7, 8]) row.cells[i].className = "words";
+    for (const i of [7, 8]) row.cells[i].className = "words";
     return row;
   });
   rows.forEach(({ cells: [head, state, ...cells] }, i) => {
@@ -92,10 +96,17 @@ function showServices(services, chosen) {
     link.href = `#${encodeURIComponent(name)}`;
     link.setAttribute("aria-current", String(name === chosen));
     write(link, name);
-    write(state, stateOf(service), `words ${service.ready ? "faint" : "bad"}`);
-    const counts = [service.accepted, service.ended, notServedOf(service)];
-    const texts = [activeOf(service), waitingOf(service), ...counts.map((n) => count.format(n))];
-    [...texts, service.addresses.join(" "), service.handler]
+    write(state, stateOf(service), `words ${classOf(stateOf(service))}`);
+    const [notServed, ...counts] = [notServedOf(service), service.accepted, service.ended]
+      .map((n) => count.format(n));
+    [
+      notServed,
+      activeOf(service),
+      waitingOf(service),
+      ...counts,
+      service.addresses.join(" "),
+      service.handler,
+    ]
       .forEach((text, i) => write(cells[i], text));
   });
 }
@@ -103,23 +114,28 @@ function showServices(services, chosen) {
 function show(status) {
   last = status;
   const areSeveral = status.services !== undefined;
-  const services = areSeveral ? Object.entries(status.services) : [["", status]];
+  const services = areSeveral
+    ? status.names.map((name) => [name, status.services[name]])
+    : [["", status]];
   const [name, service] = chosenOf(services);
   const inState = (state) => services.filter(([, service]) => stateOf(service) === state);
-  const troubles = ["full", "not ready"].filter((state) => inState(state).length > 0)
+  const troubles = ["full", "not ready", FAILING].filter((state) => inState(state).length > 0)
     .map((state) => `${state}: ${inState(state).map(([name]) => name).join(", ")}`);
-  const several = () => status.draining ? "draining" : troubles.join("; ") || "serving";
-  write($("state"), areSeveral ? several() : stateOf(status), status.ready ? "faint" : "bad");
+  const several = () => status.draining ? "draining" : troubles.join("; ") || SERVING;
+  const state = areSeveral ? several() : stateOf(status);
+  write($("state"), state, classOf(state));
+  document.title = `${areSeveral ? status.names.join(", ") : whereOf(service)} – spawnd`;
   const limit = status.limits.children
     ? `, at most ${count.format(status.limits.children)} children`
     : "";
   write($("where"), areSeveral ? `${services.length} services${limit}` : whereOf(service));
-  const { memoryBytes, childrenMemoryBytes } = status;
+  const { pid, version, memoryBytes, childrenMemoryBytes } = status;
   const ofChildren = childrenMemoryBytes === undefined
     ? ""
     : `children ${bytes(childrenMemoryBytes)}`;
   const memory = `, memory ${bytes(memoryBytes)}${ofChildren && `, ${ofChildren}`}`;
-  write($("since"), `up ${span(status.uptimeSeconds)}${areSeveral ? memory : ""}`);
+  const since = `up ${span(status.uptimeSeconds)}, pid ${pid}, version ${version}`;
+  write($("since"), areSeveral ? since + memory : since);
   $("overview").hidden = !areSeveral;
   if (areSeveral) {
     write($("service"), name);
@@ -178,16 +194,18 @@ function showRefusals(refusals) {
   $("refusals").hidden = refusals.length === 0;
   const body = $("latest").querySelector("tbody");
   const keys = refusals.map(({ id }) => String(id));
-  sync(body, keys, () => make("tr", "td", "td", "td")).forEach(({ cells }, i) => {
-    const { time, reason, client } = refusals[i];
+  const newRow = () => {
+    const row = make("tr", "td", "td", "td", "td");
+    row.cells[0].append(make("time"));
+    return row;
+  };
+  sync(body, keys, newRow).forEach(({ cells: [when, ...cells] }, i) => {
+    const { id, time, reason, client } = refusals[i];
     const at = new Date(time);
     const isToday = at.toDateString() === new Date().toDateString();
-    const texts = [
-      isToday ? at.toLocaleTimeString() : at.toLocaleString([], SHORT),
-      reason,
-      client,
-    ];
-    texts.forEach((text, i) => write(cells[i], text));
+    when.firstChild.dateTime = when.firstChild.title = time;
+    write(when.firstChild, isToday ? at.toLocaleTimeString() : at.toLocaleString([], SHORT));
+    [`#${id}`, reason, client].forEach((text, i) => write(cells[i], text));
   });
 }
 

@@ -126,7 +126,7 @@ export function showConnections(connections) {
     view.showsAll ? `show the first ${MAX_ROWS}` : `show all ${count.format(items.length)}`,
   );
 
-  $("table").hidden = items.length === 0;
+  $("table").parentElement.hidden = items.length === 0;
   showHead();
   const newRow = () => make("tr", ...view.columns.map(() => "td"));
   sync($("connections"), rows.map(({ id }) => `${id}`), newRow).forEach(({ cells }, i) =>
