@@ -57,9 +57,21 @@ async function transpileHandlers(folder: string): Promise<void> {
   }
 }
 
+/** Makes an empty folder, in place of one of an earlier build; any other is left alone. */
+async function makeEmpty(folder: string): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  if ([...Deno.readDirSync(folder)].length === 0) return;
+  const found = await Deno.readTextFile(`${folder}/package.json`).catch(() => "{}");
+  if (JSON.parse(found).name !== config.name) {
+    console.error(`${folder} has other files in it: choose a folder of its own`);
+    Deno.exit(1);
+  }
+  await Deno.remove(folder, { recursive: true });
+  await Deno.mkdir(folder);
+}
+
 const folder = Deno.args[0] ?? `${ROOT}npm/package`;
-await Deno.remove(folder, { recursive: true }).catch(() => {});
-await Deno.mkdir(folder, { recursive: true });
+await makeEmpty(folder);
 await run("cp", "-r", ...SOURCES, ...PAGES, "npm/bin.cjs", folder);
 await Deno.writeTextFile(`${folder}/package.json`, JSON.stringify(manifest(), null, 2) + "\n");
 await transpileHandlers(folder);

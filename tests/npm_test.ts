@@ -91,6 +91,17 @@ Deno.test("spawnd from npm serves, passes signals on, and ends as Deno does", as
   });
 });
 
+Deno.test("building the npm package leaves a folder alone that has other files in it", async () => {
+  await using home = await Home.make();
+  await Deno.mkdir(`${home.path}/mine`);
+  await Deno.writeTextFile(`${home.path}/mine/file`, "mine");
+  const task = `deno task npm ${home.path}/mine`;
+  assertStringIncludes(await home.run(`! ${task}`), "has other files in it");
+  assertEquals(await Deno.readTextFile(`${home.path}/mine/file`), "mine");
+  await Deno.remove(`${home.path}/mine/file`);
+  await home.run(`${task} && ${task}`);
+});
+
 Deno.test("the npm package has the version, exports and files of deno.json", async () => {
   await using home = await Home.make();
   await home.run(`deno task npm ${home.path}/package`);
