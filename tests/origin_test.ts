@@ -181,7 +181,9 @@ Deno.test("a refused page is told why, and what would admit it", () => {
 });
 
 Deno.test("isLoopback() knows the names and addresses of the loopback", () => {
-  for (const hostname of ["localhost", "127.0.0.1", "127.255.0.3", "::1", "[::1]"]) {
+  for (
+    const hostname of ["localhost", "127.0.0.1", "127.255.0.3", "::1", "[::1]", "::ffff:127.0.0.1"]
+  ) {
     assertEquals(isLoopback(hostname), true, hostname);
   }
   for (

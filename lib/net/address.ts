@@ -69,7 +69,9 @@ export function formatAddress(bytes: Uint8Array): string {
 
 /** Whether a host name, or an address, is one by which a machine reaches only itself. */
 export function isLoopback(hostname: string): boolean {
-  return /^(localhost|127\.[\d.]+|\[?::1\]?)$/.test(hostname);
+  if (hostname === "localhost") return true;
+  const bytes = parseAddress(hostname.replace(/^\[(.*)\]$/, "$1"));
+  return bytes !== undefined && /^(?:127\..*|::1)$/.test(formatAddress(bytes));
 }
 
 /**
