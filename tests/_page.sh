@@ -1,6 +1,6 @@
 # The steps of a page, for a script that _page_runner.ts writes. Each says where on the page it is
 # before it begins; the first that fails ends the script, with what came.
-set -u
+set -u -o pipefail
 log=$(mktemp) && out=$(mktemp)
 servers=() streams=()
 
@@ -65,9 +65,11 @@ command_() { # PLACE COMMAND
 # PATTERN is a pattern of bash for the whole output, without the end of its last line.
 transcript() { # PLACE COMMAND PATTERN
   begin "$1" "$2"
+  local came code
   (eval "$2") </dev/null >"$out" 2>&1
-  local came
+  code=$?
   came=$(cat "$out")
+  [ $code -lt 126 ] || fail "it ended with $code: $came" # no such command, or a signal
   # shellcheck disable=SC2053
   [[ $came == $3 ]] || fail "its output is: $came"
 }

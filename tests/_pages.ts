@@ -101,7 +101,7 @@ function kindOf(info: string, text: string, before: string): { kind: Kind; name?
   if (/^(|sh|bash|shell)$/.test(info)) {
     return { kind: /^\$ /m.test(text) ? "transcript" : "commands" };
   }
-  if (/^(console|text|nginx|yaml)$/.test(info)) return { kind: "other" };
+  if (/^(console|nginx|ini|c)$/.test(info)) return { kind: "other" };
   const paragraph = before.replaceAll(/<!--[^]*?-->/g, "").trimEnd().split(/\n\s*\n/).at(-1)!;
   const [name] = [/^\/\/ ([\w./-]+)/.exec(text), /\bas\s+`([\w./-]+)`[^`]*:$/.exec(paragraph)]
     .concat([/`([\w./-]+)`:$/.exec(paragraph)])
@@ -111,7 +111,8 @@ function kindOf(info: string, text: string, before: string): { kind: Kind; name?
   if (name !== undefined && info !== `${language} ignore`) return { kind: "file", name };
   if (language === "ts" && info === "ts") return { kind: "typescript" };
   if (/^jsonc?$/.test(info)) return { kind: "json" };
-  return { kind: "other" };
+  if (/^(js|ts ignore)$/.test(info)) return { kind: "other" };
+  throw new Error(`it is not known what a block of ${info} is`);
 }
 
 /** A command of a block, whose lines may be continued with a backslash. */

@@ -83,6 +83,9 @@ Deno.test("what is not run is not in the script of a page", () => {
 for (
   const [trouble, block, message] of [
     ["a command that fails", "    true\n    false\n", "broken.md:2\nfalse\nit ended with 1"],
+    ["a pipe of which a part fails", "    false | true\n", "it ended with 1"],
+    ["a transcript of a command that is none", "    $ none | cat\n    …\n", "it ended with 127"],
+    ["a block of an unknown kind", "```python\nprint()\n```\n", "it is not known what"],
     ["an output that differs", "    $ echo one\n    two\n", "its output is: one"],
     ["a server that does not start", "    deno run main.ts --prot 1\n", "it does not listen"],
     [
