@@ -6,7 +6,7 @@
 
 import config from "./deno.json" with { type: "json" };
 import { LineWriter } from "./lib/base/line_writer.ts";
-import { configureLog, flushLog, log, PRIORITIES } from "./lib/base/log.ts";
+import { configureLog, flushLog, log, type LogOptions, PRIORITIES } from "./lib/base/log.ts";
 import { messageOf } from "./lib/base/message_of.ts";
 import { printable } from "./lib/base/quote.ts";
 import { readVariable } from "./lib/base/variable.ts";
@@ -61,9 +61,7 @@ async function main(args: readonly string[]): Promise<number> {
   configureLog({
     level: configuration.logLevel,
     format: configuration.logFormat ?? (await isJournal() ? "journal" : "text"),
-    terminal: Deno.stderr.isTerminal()
-      ? { color: !Deno.noColor && readVariable("TERM") !== "dumb" }
-      : undefined,
+    terminal: await openTerminal(),
   });
   // A fault in this program that shows in one connection must not end the others.
   globalThis.addEventListener("unhandledrejection", (event) => {
@@ -164,6 +162,13 @@ async function isJournal(): Promise<boolean> {
   if (!stream) return false;
   const { isJournal } = await import("./lib/systemd/journal.ts");
   return isJournal(stream);
+}
+
+/** What makes the lines for a terminal; its module is loaded only where there is one. */
+async function openTerminal(): Promise<LogOptions["terminal"]> {
+  if (!Deno.stderr.isTerminal()) return undefined;
+  const { terminalFormatter } = await import("./lib/base/terminal_line.ts");
+  return terminalFormatter(!Deno.noColor && readVariable("TERM") !== "dumb");
 }
 
 /** Opens the way to the service manager; its module is loaded only where there is one. */

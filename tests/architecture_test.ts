@@ -155,7 +155,7 @@ Deno.test("what is off is not loaded: WebSockets, TLS, the status page and other
   const loaded = [...await loadedWith("main.ts")];
   assertEquals(loaded.includes("lib/server/session.ts"), true, "the walk reaches the server");
   const lazy =
-    /^lib\/(web|status|systemd|handler)\/|^lib\/net\/(tls|tls_\w+|http|inherited_(?!names)\w+|unix_listener)\.ts$|config_file|(usage|schema|manual|mdoc|completions)\.ts/;
+    /^lib\/(web|status|systemd|handler)\/|^lib\/net\/(tls|tls_\w+|http|inherited_(?!names)\w+|unix_listener)\.ts$|config_file|terminal_line|(usage|schema|manual|mdoc|completions)\.ts/;
   const due = /^lib\/net\/tls_version\.ts$/; // a list of words
   assertEquals(loaded.filter((file) => lazy.test(file) && !due.test(file)), []);
 });

@@ -26,9 +26,7 @@ import {
 import { LineWriter } from "./line_writer.ts";
 import { formatFacts } from "./logfmt.ts";
 import { escapeJson } from "./quote.ts";
-import { terminalFormatter } from "./terminal_line.ts";
 
-export { TerminalFact } from "./terminal_line.ts";
 export type { Logger } from "npm:@logtape/logtape@^2.4.2";
 
 /** The logger of every spawnd module. The message names the event, the properties are its facts. */
@@ -58,8 +56,8 @@ export interface LogOptions {
   level: LogLevel;
   /** The format of a line. */
   format: LogFormat;
-  /** Whether text lines are for a person at a terminal, and with colour. */
-  terminal?: { readonly color: boolean } | undefined;
+  /** What makes a line of text for a person at a terminal, if that is where they go. */
+  terminal?: ((record: LogRecord) => string) | undefined;
 }
 
 /** What a line for the journal begins with (syslog(3)). */
@@ -162,8 +160,7 @@ function formatterOf(
           `${PRIORITIES[record.level]}${message}${formatFacts(record.properties)}`,
       });
     case "text":
-      if (terminal) return terminalFormatter(terminal.color);
-      return getTextFormatter({
+      return terminal ?? getTextFormatter({
         timestamp: "rfc3339",
         level: (level) => (level === "warning" ? "warn" : level).padEnd(5),
         format: ({ timestamp, level, message, record }) =>

@@ -19,3 +19,26 @@ export function formatValue(value: unknown): string {
   const text = String(value);
   return /^[\w.:@/+,[\]-]+$/.test(text) ? text : quote(text);
 }
+
+/** A fact that is whole on a terminal only: a log is kept, and others may read it. */
+export class TerminalFact {
+  /** What a terminal shows. */
+  readonly whole: string;
+  readonly #short: string;
+
+  /** @param short What every other log shows. */
+  constructor(whole: string, short: string) {
+    this.whole = whole;
+    this.#short = short;
+  }
+
+  /** What a log in text shows. */
+  toString(): string {
+    return this.#short;
+  }
+
+  /** What a log in JSON shows. */
+  toJSON(): string {
+    return this.#short;
+  }
+}

@@ -11,31 +11,8 @@
  */
 
 import type { LogRecord } from "npm:@logtape/logtape@^2.4.2";
-import { formatFacts, formatValue } from "./logfmt.ts";
+import { formatFacts, formatValue, TerminalFact } from "./logfmt.ts";
 import { printable } from "./quote.ts";
-
-/** A fact that is whole on a terminal only: a log is kept, and others may read it. */
-export class TerminalFact {
-  /** What a terminal shows. */
-  readonly whole: string;
-  readonly #short: string;
-
-  /** @param short What every other log shows. */
-  constructor(whole: string, short: string) {
-    this.whole = whole;
-    this.#short = short;
-  }
-
-  /** What a log in text shows. */
-  toString(): string {
-    return this.#short;
-  }
-
-  /** What a log in JSON shows. */
-  toJSON(): string {
-    return this.#short;
-  }
-}
 
 /** Select Graphic Rendition (ECMA-48); the colours and dimming are those of the terminal's theme. */
 const [DIM, RED, YELLOW] = ["2", "31", "33"] as const;

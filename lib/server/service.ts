@@ -15,7 +15,8 @@ import {
   type IntakeOptions,
   type Refused,
 } from "../admission/intake.ts";
-import { type Logger, TerminalFact } from "../base/log.ts";
+import type { Logger } from "../base/log.ts";
+import { TerminalFact } from "../base/logfmt.ts";
 import type { Observer } from "../base/observer.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { Children } from "../child/children.ts";
