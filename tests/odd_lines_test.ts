@@ -124,6 +124,7 @@ Deno.test("what is found only at the start is one line as well", async () => {
       "listening on 127.0.0.1:9527: add --allow-net, or 127.0.0.1:9527 to its list",
     ],
     [[...granted, "--deny-net=127.0.0.1:9527"], port, 1, "remove its --deny-net"],
+    [granted, ["--host", "::1%lo"], 1, "only a link-local address (fe80::/10) has a zone"],
     [granted, ["--host", "fe80::1%nosuch"], 1, "this machine does not have that zone"],
     [granted, ["--unix", "x".repeat(108)], 2, "the path has 108 bytes, and may have 107"],
   ];

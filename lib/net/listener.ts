@@ -243,7 +243,10 @@ function explainListenError(
   const message = messageOf(error);
   const isUnknown = message.startsWith("failed to lookup address");
   if (message.startsWith("No such device") || isUnknown && hostname.includes("%")) {
-    return "this machine does not have that zone. Choose the name of one of its interfaces";
+    return /^fe[89ab]/i.test(hostname)
+      ? "this machine does not have that zone. Choose the name of one of its interfaces"
+      : "only a link-local address (fe80::/10) has a zone. Write it without %";
   }
-  return isUnknown ? "the host name cannot be resolved. Choose another host" : message;
+  const isNoName = isUnknown || message.startsWith("invalid host");
+  return isNoName ? "the host name cannot be resolved. Choose another host" : message;
 }
