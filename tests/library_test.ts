@@ -34,6 +34,21 @@ Deno.test("a server can be had in one statement and is gone after its block", as
   assert(!children.some(isAlive));
 });
 
+Deno.test("a program with an argument that no program can have is refused at once", async () => {
+  for (
+    const [arg, reason] of [
+      ["x".repeat(131_072), "an argument has 131072 bytes, and may have 131071"],
+      ["a\0", "an argument has a NUL character in it"],
+    ] as const
+  ) {
+    const handler = commandHandler("cat", [arg]);
+    await assertRejects(() => Server.listen({ handler, port: 0 }), HandlerError, reason);
+  }
+  const handler = commandHandler("printf", ["%s", "x".repeat(131_071)]);
+  await using server = await Server.listen({ handler, hostname: "127.0.0.1", port: 0 });
+  assertEquals((await ask(server.addr.port, "")).length, 131_071);
+});
+
 Deno.test("a status listener shows the server attached to it, and is gone after its block", async () => {
   const listen = { hostname: "127.0.0.1", port: 0 };
   await using status = StatusListener.listen(listen);

@@ -107,12 +107,15 @@ Deno.test("what is found only at the start is one line as well", async () => {
   const { path } = folder;
   await Deno.mkdir(`${path}/dir.ts`);
   await Deno.writeTextFile(`${path}/a.ts`, "");
+  await Deno.mkdir(`${path}/sub`);
+  await Deno.writeTextFile(`${path}/sub/b.ts`, "this is not ts");
   const granted = ["--allow-net", "--allow-run"];
   const any = ["--listen", "127.0.0.1:0"];
   const port = ["--listen", "127.0.0.1:9527"];
   const rows: [flags: string[], args: string[], code: number, message: string][] = [
     [granted, [...any, `${path}/dir.ts`], 1, 'dir.ts": it is a folder'],
     [granted, ["--check", `${path}/dir.ts`], 2, 'dir.ts": it is a folder'],
+    [granted, [...any, `file://${path}/sub`], 1, 'sub": it is a folder'],
     [granted, [...any, `${path}/?.ts`], 1, "Module not found"],
     [granted, [...any, `${path}/*.ts`], 1, "Module not found"],
     [granted, [...any, `${path}/[a].ts`], 1, "Module not found"],

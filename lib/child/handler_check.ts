@@ -38,12 +38,19 @@ export async function checkHandler(
   const { surroundings, log } = options;
   const context = { handler, ...options };
   const isElsewhere = surroundings.cwd !== undefined || surroundings.gid !== undefined;
+  const problem = argumentProblem(handler.args);
+  if (problem !== undefined) throw new HandlerError(handler, problem);
   const graph = readGraph(context);
   const notice = setTimeout(() => {
     log?.info("still fetching and compiling the handler", { handler: handler.name });
   }, NOTICE_MS);
   try {
     const { module, types } = handler.inspections ?? {};
+    // Of a folder, Deno would read all files below it.
+    if (module !== undefined && isOdd(addressIn(surroundings, module))) {
+      const json = await graph;
+      if (json !== undefined && isFolder(json)) throw new HandlerError(handler, IS_FOLDER);
+    }
     for (const [command, ...args] of handler.checks ?? (isElsewhere ? [["true"] as const] : [])) {
       // As a path, `*` and `?` in it would be a pattern to Deno, which nothing has to match.
       const words = args.map((arg) => arg === module ? addressIn(surroundings, arg) : arg);
@@ -59,8 +66,27 @@ export async function checkHandler(
   // Both may fetch the same packages at once; what failed has them in the cache by now.
   const json = await graph ?? await readGraph(context);
   if (json === undefined) return false;
-  if (isFolder(json)) throw new HandlerError(handler, "it is a folder");
+  if (isFolder(json)) throw new HandlerError(handler, IS_FOLDER);
   return usesServe(json);
+}
+
+const IS_FOLDER = "it is a folder";
+
+/** Whether it is a file that is not named as a module is. */
+function isOdd(address: string): boolean {
+  return address.startsWith("file:") && !/\.[cm]?[jt]sx?$/.test(address);
+}
+
+/** What execve(2) takes as an argument, in bytes with its final zero (Linux: MAX_ARG_STRLEN). */
+const MAX_ARGUMENT_BYTES = 131_072;
+
+/** Why no program can be started with these arguments, if so. */
+function argumentProblem(args: readonly string[]): string | undefined {
+  if (args.some((arg) => arg.includes("\0"))) return "an argument has a NUL character in it";
+  const long = args.map((arg) => new TextEncoder().encode(arg).length)
+    .find((length) => length >= MAX_ARGUMENT_BYTES);
+  if (long === undefined) return undefined;
+  return `an argument has ${long} bytes, and may have ${MAX_ARGUMENT_BYTES - 1}`;
 }
 
 /** The graph of a module; `undefined` for another handler, and if it cannot be had. */
