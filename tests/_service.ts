@@ -29,10 +29,16 @@ export async function makeFolder(): Promise<AsyncDisposable & { path: string }> 
   };
 }
 
-/** A port that is free now. */
+/** Ports that have been given to somebody. */
+const given = new Set<number>();
+
+/** A port that is free now, and another one each time. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+  const { port } = listener.addr;
+  if (given.has(port)) return freePort();
+  given.add(port);
+  return port;
 }
 
 /**
