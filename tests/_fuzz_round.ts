@@ -117,16 +117,16 @@ async function observe(plan: Plan, files: Files, spawnd: Spawnd): Promise<Tally>
   ];
   for (const via of ways) await visit(plan, target, via);
   if (url) await fetchStatus(url, "metrics");
-  await untilIdle(plan, spawnd);
-  const before = await untilSteady("the descriptors", () => ownDescriptors(plan, spawnd));
+  await untilIdle(spawnd);
+  const before = await untilSteady("the descriptors", () => ownDescriptors(spawnd));
 
   const reports = await runAll(plan, target, url, spawnd);
   let connected = ways.length + resets.length +
     reports.filter(({ connected }) => connected).length;
   if (stopMs === undefined) {
-    await untilIdle(plan, spawnd, before);
+    await untilIdle(spawnd, before);
     connected += await assertAllSlotsFree(plan, target, spawnd);
-    await untilIdle(plan, spawnd, before);
+    await untilIdle(spawnd, before);
     const { accepted } = await spawnd.status();
     const lost = spawnd.records({ message: "connection reset before accept" }).length;
     assert(
@@ -203,13 +203,13 @@ async function runAll(
  * Waits until every client and its child has gone, and the server has `descriptors` of its own if
  * that is given.
  */
-async function untilIdle(plan: Plan, spawnd: Spawnd, descriptors?: number): Promise<void> {
+async function untilIdle(spawnd: Spawnd, descriptors?: number): Promise<void> {
   let state = "";
   const isIdle = async () => {
     const numbers = await spawnd.status();
     const { active, waiting, warm } = numbers;
     const children = childrenOf(spawnd.pid).length;
-    const own = ownDescriptors(plan, spawnd);
+    const own = ownDescriptors(spawnd);
     state = `${Deno.inspect(numbers)}, ${children} children, ${own} descriptors of its own`;
     return active === 0 && waiting === 0 && addsUp(numbers) && children === warm &&
       own === (descriptors ?? own);
@@ -221,10 +221,21 @@ async function untilIdle(plan: Plan, spawnd: Spawnd, descriptors?: number): Prom
 }
 
 /** The descriptors of a server without those of its warm children, while it has no others. */
-function ownDescriptors({ options }: Plan, { pid }: Spawnd): number {
-  // A child takes stdin, stdout, the process itself, and stderr if that goes to the log.
-  const each = options[options.indexOf("--stderr") + 1] === "log" ? 4 : 3;
-  return descriptorsOf(pid) - each * childrenOf(pid).length;
+function ownDescriptors({ pid }: Spawnd): number {
+  // A child takes stdin, stdout, the process itself, and stderr if the server reads that.
+  const ofChildren = childrenOf(pid).map((child) => hasOwnStderr(child, pid) ? 4 : 3);
+  return ofChildren.reduce((own, each) => own - each, descriptorsOf(pid));
+}
+
+/** Whether a child's stderr is a pipe that is neither its stdout nor its server's stderr. */
+function hasOwnStderr(child: number, server: number): boolean {
+  try {
+    const [stdout, stderr, others] = [`${child}/fd/1`, `${child}/fd/2`, `${server}/fd/2`]
+      .map((path) => Deno.readLinkSync(`/proc/${path}`));
+    return stderr!.startsWith("pipe:") && stderr !== stdout && stderr !== others;
+  } catch {
+    return false; // it has just ended
+  }
 }
 
 /** Whether no connection is in a handshake. */
