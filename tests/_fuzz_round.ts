@@ -10,6 +10,7 @@ import { formatProxyHeader } from "../lib/net/proxy_protocol.ts";
 import type { Certificates } from "./_certificates.ts";
 import { assertAllRecorded, assertAnswers } from "./_fuzz_checks.ts";
 import { ask, payload, type Report, runClient } from "./_fuzz_clients.ts";
+import { LINGER_MS } from "../lib/net/connection.ts";
 import { HANDLERS } from "./_fuzz_handlers.ts";
 import type { Plan, SignalPlan } from "./_fuzz_plan.ts";
 import { connect, fetchStatus, pause, sendAndReset, type Target, type Way } from "./_load.ts";
@@ -118,7 +119,8 @@ async function observe(plan: Plan, files: Files, spawnd: Spawnd): Promise<Tally>
   for (const via of ways) await visit(plan, target, via);
   if (url) await fetchStatus(url, "metrics");
   await untilIdle(spawnd);
-  const before = await untilSteady("the descriptors", () => ownDescriptors(spawnd));
+  const own = () => ownDescriptors(spawnd);
+  const before = await untilSteady("the descriptors", own, LINGER_MS + 500);
 
   const reports = await runAll(plan, target, url, spawnd);
   let connected = ways.length + resets.length +
@@ -200,8 +202,8 @@ async function runAll(
 }
 
 /**
- * Waits until every client and its child has gone, and the server has no more than `descriptors` of
- * its own, if that is given.
+ * Waits until every client and its child has gone, and the server has `descriptors` of its own if
+ * that is given.
  */
 async function untilIdle(spawnd: Spawnd, descriptors?: number): Promise<void> {
   let state = "";
@@ -212,13 +214,9 @@ async function untilIdle(spawnd: Spawnd, descriptors?: number): Promise<void> {
     const own = ownDescriptors(spawnd);
     state = `${Deno.inspect(numbers)}, ${children} children, ${own} descriptors of its own`;
     return active === 0 && waiting === 0 && addsUp(numbers) && children === warm &&
-      own <= (descriptors ?? own); // fewer if one of a child that had just ended was among them
+      own === (descriptors ?? own);
   };
-  await until(
-    `an idle server with at most ${descriptors ?? "any"} descriptors`,
-    isIdle,
-    DEADLINE_MS,
-  )
+  await until(`an idle server with ${descriptors ?? "any"} descriptors`, isIdle, DEADLINE_MS)
     .catch((error) => {
       throw new Error(`${error.message}: ${state}`);
     });

@@ -35,13 +35,13 @@ export async function until<T>(
   }
 }
 
-/** Calls `probe` until its value is truthy and has not changed for 300 ms; resolves to it. */
-export async function untilSteady<T>(what: string, probe: () => T): Promise<T> {
+/** Calls `probe` until its value is truthy and has not changed for `ms`; resolves to it. */
+export async function untilSteady<T>(what: string, probe: () => T, ms = 300): Promise<T> {
   let [value, since] = [probe(), performance.now()];
   await until(`${what} to stay the same`, () => {
     const now = probe();
     if (now !== value) [value, since] = [now, performance.now()];
-    return value && performance.now() - since > 300;
+    return value && performance.now() - since > ms;
   });
   return value;
 }
