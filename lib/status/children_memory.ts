@@ -9,6 +9,8 @@
  * @module
  */
 
+import { LimitedBytesTransformStream } from "npm:deno-std@^1.4.0/streams/limited_bytes_transform_stream.js";
+
 /** For how long a number is good enough, in milliseconds. */
 const FRESH_MS = 5_000;
 /** How long cat(1) may take, in milliseconds. */
@@ -47,26 +49,14 @@ async function measure(pids: readonly number[]): Promise<number | undefined> {
   // What calls itself cat may hang, write without end, or leave its output to another process.
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
-    return sumOf(await textOf(cat.stdout, pids.length * MAX_FILE_BYTES, timeout));
+    const limit = new LimitedBytesTransformStream(pids.length * MAX_FILE_BYTES, { error: true });
+    return sumOf(await new Response(cat.stdout.pipeThrough(limit, { signal: timeout })).text());
   } finally {
     try {
       cat.kill("SIGKILL");
     } catch { /* it has ended */ }
     await cat.status;
   }
-}
-
-/** A whole text of at most so many bytes. */
-async function textOf(stream: ReadableStream<Uint8Array>, maxBytes: number, signal: AbortSignal) {
-  let bytes = 0;
-  const bounded = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      bytes += chunk.length;
-      if (bytes > maxBytes) controller.error(new RangeError("too long"));
-      else controller.enqueue(chunk);
-    },
-  });
-  return await new Response(stream.pipeThrough(bounded, { signal })).text();
 }
 
 /** The sum of what files of the kind of smaps_rollup say; `undefined` if there is none. */
