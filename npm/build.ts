@@ -61,8 +61,8 @@ async function transpileHandlers(folder: string): Promise<void> {
 async function makeEmpty(folder: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
   if ([...Deno.readDirSync(folder)].length === 0) return;
-  const found = await Deno.readTextFile(`${folder}/package.json`).catch(() => "{}");
-  if (JSON.parse(found).name !== config.name) {
+  const found = await Deno.readTextFile(`${folder}/package.json`).catch(() => "");
+  if (!found.includes(`"name": "${config.name}"`)) {
     console.error(`${folder} has other files in it: choose a folder of its own`);
     Deno.exit(1);
   }

@@ -192,10 +192,9 @@ function importanceOf({ level, rawMessage }: LogRecord): "low" | "normal" | "hig
 function mayBeShown(record: LogRecord): boolean {
   const { level, properties: { service } } = record;
   const message = String(record.rawMessage);
-  const over = OVER[message];
   if (level === "warning") {
     const isShown = throttle!(record);
-    if (isShown && over !== undefined) due.add(`${over} ${service}`);
+    if (isShown && message in OVER) due.add(`${OVER[message]} ${service}`);
     return isShown;
   }
   return !RECOVERED.has(message) || due.delete(`${message} ${service}`);

@@ -47,7 +47,7 @@ export async function checkHandler(
   try {
     const { module, types } = handler.inspections ?? {};
     // Of a folder, Deno would read all files below it.
-    if (module !== undefined && isOdd(addressIn(surroundings, module))) {
+    if (module !== undefined && mayBeFolder(addressIn(surroundings, module))) {
       const json = await graph;
       if (json !== undefined && isFolder(json)) throw new HandlerError(handler, IS_FOLDER);
     }
@@ -73,7 +73,7 @@ export async function checkHandler(
 const IS_FOLDER = "it is a folder";
 
 /** Whether it is a file that is not named as a module is. */
-function isOdd(address: string): boolean {
+function mayBeFolder(address: string): boolean {
   return address.startsWith("file:") && !/\.[cm]?[jt]sx?$/.test(address);
 }
 

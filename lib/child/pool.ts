@@ -221,10 +221,7 @@ export class Pool<W extends Poolable> {
     this.#failedAtMs = this.#options.clock.now();
     if (this.#failures++ > 0) return;
     this.#hasWarned = true;
-    this.#options.log.warn(
-      "warm children fail at start",
-      { reason },
-    );
+    this.#options.log.warn("warm children fail at start", { reason });
   }
 
   #disableWarm(): void {
