@@ -150,7 +150,7 @@ testConsole("the console needs no mouse", ["text", closer], async (page) => {
   await page.keyboard.press("Shift+Tab");
   assertEquals((await linesOf(page)).length, 2);
   await page.keyboard.press("Control+l");
-  assertEquals(await linesOf(page), []);
+  await untilLines(page);
   await enter(page, "more");
   await untilLines(page, "you: more");
 });
@@ -241,17 +241,18 @@ testConsole(
         async () => await log(page).getByText("end of few", { exact: true }).count() === count,
       );
     const scrollUp = async () => {
-      await page.keyboard.press("Home");
+      await page.mouse.wheel(0, -1e6); // Home is lost if a smooth scroll is still going on
       await until("the beginning to be in view", () => page.evaluate("log.scrollTop === 0"));
     };
     await enter(page, "few");
     await ends(1);
     await untilAtEnd(page);
-    await page.keyboard.press("Shift+Tab");
+    await page.mouse.move(300, 300);
     await scrollUp();
     await page.evaluate(`socket.send("few")`);
     await ends(2);
     assertEquals(await page.evaluate("log.scrollTop"), 0);
+    await page.keyboard.press("Shift+Tab");
     await page.keyboard.press("End");
     await untilAtEnd(page);
     await page.evaluate(`socket.send("few")`);
@@ -261,6 +262,30 @@ testConsole(
     await page.keyboard.press("Tab");
     await enter(page, "few");
     await ends(4);
+    await untilAtEnd(page);
+  },
+);
+
+/** Sends lines without an end. */
+const flow: Handler = (socket) => {
+  const timer = setInterval(() => socket.send("a line"), 5);
+  socket.onclose = () => clearInterval(timer);
+};
+
+testConsole(
+  "a reader who scrolls up by a little is left alone, however fast the output comes",
+  ["lines", flow],
+  async (page) => {
+    const isBehind = "log.scrollHeight - log.scrollTop - log.clientHeight > 200";
+    await until("a full log", () => page.evaluate("log.scrollHeight > 2 * log.clientHeight"));
+    await page.mouse.move(300, 300);
+    for (const keys of [["End"], ["Tab", "x", "Enter"]]) {
+      await untilAtEnd(page);
+      await page.mouse.wheel(0, -3);
+      await until("the output to run away", () => page.evaluate(isBehind));
+      await log(page).focus();
+      for (const key of keys) await page.keyboard.press(key);
+    }
     await untilAtEnd(page);
   },
 );

@@ -270,8 +270,10 @@ Deno.test("a reload that is asked for during the start follows it", async () => 
   // The check has two processes: those that wait for the pipe go on, and a later one finds a file.
   await Deno.rename(`${folder}/fifo.ts`, `${folder}/fifo`);
   await Deno.writeTextFile(`${folder}/fifo.ts`, "");
-  (await Deno.open(`${folder}/fifo`, { read: true, write: true })).close();
-  const { started, stopped } = await spawnd.record({ message: "reloaded" });
+  const { started, stopped } = await until("the reload", async () => {
+    (await Deno.open(`${folder}/fifo`, { read: true, write: true })).close();
+    return spawnd.records({ message: "reloaded" })[0];
+  });
   assertEquals([started, stopped], ["cat", "slow"]);
   await spawnd.stop();
   await Deno.remove(folder, { recursive: true });

@@ -51,24 +51,29 @@ let size = 0; // of their text
 let line; // the last one, until it ends
 let column; // where its next text goes
 let unfinished; // the beginning of an escape sequence
-let area; // of the log when it was last drawn
+let area, lastTop; // of the log and its scrollTop, when it was last drawn or scrolled
 let isFollowing = true, frame, socket;
 
 function draw() {
   frame = undefined;
+  while (log.firstChild && log.firstChild !== lines[0]) log.firstChild.remove();
   log.append(...lines.filter((element) => !element.parentNode));
   area = log.clientWidth * log.clientHeight;
   if (isFollowing) log.scrollTop = log.scrollHeight;
+  lastTop = log.scrollTop;
 }
 
 function grow(by) {
   size += by;
   while (lines.length > MAX_LINES || size > MAX_SIZE) {
-    const oldest = lines.shift();
-    size -= oldest.textContent.length;
-    oldest.remove();
+    size -= lines.shift().textContent.length;
   }
   frame ??= requestAnimationFrame(draw);
+}
+
+function follow() {
+  isFollowing = true;
+  grow(0);
 }
 
 function add(name) {
@@ -158,7 +163,7 @@ function submit(text) {
   echo(text);
   if (text && text !== sent.at(-1)) sent.push(text);
   at = sent.length;
-  isFollowing = true;
+  follow();
 }
 
 function recall(step) {
@@ -178,9 +183,9 @@ form.onsubmit = (event) => {
 input.onkeydown = (event) => {
   if (event.shiftKey || event.altKey || event.metaKey || event.isComposing) return;
   if (event.ctrlKey && event.key === "l") {
-    log.replaceChildren();
     lines.length = size = 0;
     line = undefined;
+    follow();
   } else if (event.key === "ArrowUp") recall(-1);
   else if (event.key === "ArrowDown") recall(1);
   else return;
@@ -198,7 +203,15 @@ input.onpaste = (event) => {
 };
 log.onscroll = () => {
   if (log.clientWidth * log.clientHeight !== area) return; // resized, not scrolled
-  isFollowing = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+  // The first step of a smooth scroll upwards is less than a pixel.
+  isFollowing = log.scrollTop >= lastTop && log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+  lastTop = log.scrollTop;
+};
+// By itself it would scroll to where the end was when the key was pressed.
+log.onkeydown = (event) => {
+  if (event.key !== "End" || event.shiftKey) return;
+  event.preventDefault();
+  follow();
 };
 new ResizeObserver(draw).observe(log);
 again.onclick = connect;
