@@ -125,6 +125,7 @@ async function main(args: readonly string[]): Promise<number> {
   for (const [name, service] of services.all) {
     const what = name === "" ? "" : `${name} `;
     stdout.write(`spawnd ${what}listening on ${service.addresses.join(" and ")}`);
+    for (const page of service.pages) stdout.write(`spawnd ${what}page on ${page}`);
   }
   if (status) stdout.write(`spawnd status on ${status.url}`);
   notifier?.ready();

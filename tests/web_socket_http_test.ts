@@ -149,6 +149,27 @@ Deno.test("a browser gets the page, which takes no slot; with --no-page it is to
   assert(headers.includes("upgrade: websocket"));
 });
 
+Deno.test("the start says where the page is, if there is one and it has a URL", async () => {
+  const folder = await Deno.makeTempDir();
+  const permissions = ["--allow-net", "--allow-run", "--allow-read", "--allow-write"];
+  const listening =
+    `listening on 127.0.0.1:PORT and ws://unix:${folder}/s:/ and ws://127.0.0.1:PORT/chat`;
+  const page = "page on http://127.0.0.1:PORT/chat";
+  for (const [options, lines] of [[[], [listening, page]], [["--no-page"], [listening]]]) {
+    await using spawnd = await serveWebAt(
+      `unix:${folder}/s`,
+      { permissions },
+      ...["--websocket", "127.0.0.1:0/chat", "--listen", "127.0.0.1:0", ...options!, "--", "cat"],
+    );
+    await spawnd.stop();
+    const text = spawnd.stdout.replaceAll(/(?<=127.0.0.1:)\d+/g, "PORT");
+    assertEquals(text, lines!.map((line) => `spawnd ${line}\n`).join(""));
+    const [, ...ports] = /ws:\/\/127.0.0.1:(\d+).*\n.*:(\d+)/.exec(spawnd.stdout) ?? [];
+    assertEquals(ports[0], ports[1]);
+  }
+  await Deno.remove(folder);
+});
+
 Deno.test("what asks for a WebSocket may be spelled in many ways", async () => {
   await using spawnd = await serveWeb("--", "cat");
   for (

@@ -125,6 +125,7 @@ testTls("over TLS, a program knows the request and the connection", async () => 
   await client.leave(1000);
   const { reason } = await spawnd.record({ message: "end" });
   assertEquals(reason, "client-closed");
+  assertMatch(spawnd.stdout, /^spawnd page on https:\/\/127\.0\.0\.1:\d+\/$/m);
 });
 
 Deno.test("over a Unix socket, with a path", async () => {

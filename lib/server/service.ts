@@ -134,6 +134,13 @@ export class Service implements Target {
     );
   }
 
+  /** Where a browser gets the console. */
+  get pages(): string[] {
+    if (!this.#prepared.settings.page) return [];
+    return this.addresses.filter((address) => /^wss?:\/\/(?!unix:|fd:)/.test(address))
+      .map((address) => address.replace("ws", "http"));
+  }
+
   /** What it runs with. */
   get prepared(): Prepared {
     return this.#prepared;
