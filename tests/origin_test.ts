@@ -167,7 +167,7 @@ Deno.test("a refused page is told why, and what would admit it", () => {
   );
   assertEquals(
     why("http://a.example:80", "a.example", true),
-    "a page of a.example may not use the loopback: --origin http://a.example:80 would allow it",
+    "a page of a.example may not use the loopback: ask by the name localhost, or allow it with --origin http://a.example:80",
   );
   for (
     const origin of ["x'; reboot #", "http://a.example/path", "http://a.example http://b.example"]

@@ -134,11 +134,13 @@ export class Service implements Target {
     );
   }
 
-  /** Where a browser gets the console. */
+  /** Where a browser on this machine gets the console. */
   get pages(): string[] {
     if (!this.#prepared.settings.page) return [];
     return this.addresses.filter((address) => /^wss?:\/\/(?!unix:|fd:)/.test(address))
-      .map((address) => address.replace("ws", "http"));
+      .map((address) =>
+        address.replace("ws", "http").replace(/\/\/(?:0\.0\.0\.0|\[::\]):/, "//localhost:")
+      );
   }
 
   /** What it runs with. */

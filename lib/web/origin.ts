@@ -43,6 +43,7 @@ export function originProblem(
   }
   // A page elsewhere could give its own name the address of this machine (DNS rebinding).
   if (isLocal && !isLoopback(server.hostname)) {
-    return `a page of ${server.hostname} may not use the loopback: --origin ${origin} would allow it`;
+    return `a page of ${server.hostname} may not use the loopback: ` +
+      `ask by the name localhost, or allow it with --origin ${origin}`;
   }
 }
