@@ -42,19 +42,47 @@ Deno.test("permissions that services lack are named at once, with the services",
   const text = textOf({
     a: { port: 7001 },
     b: { port: 7002 },
-    c: { listen: "unix:/x.sock", command: ["cat"], cert: "c.pem", key: "k.pem" },
+    c: {
+      listen: ["unix:/x.sock", "ws://unix:/y.sock:/"],
+      command: ["cat"],
+      cert: "c.pem",
+      key: "k.pem",
+    },
   }, { status: 7003 });
   assertEquals(await complaints([], text), [
     "a: listening on 0.0.0.0:7001: add --allow-net, or 0.0.0.0:7001 to its list",
     `a, b: running ${DENO}: add --allow-run, or ${DENO} to its list`,
     "b: listening on 0.0.0.0:7002: add --allow-net, or 0.0.0.0:7002 to its list",
+    "c: listening on unix:/x.sock: add --allow-net, or unix:/x.sock to its list",
     "c: reading /x.sock: add --allow-read=/x.sock",
     "c: writing /x.sock: add --allow-write=/x.sock",
+    "c: listening on unix:/y.sock: add --allow-net, or unix:/y.sock to its list",
+    "c: reading /y.sock: add --allow-read=/y.sock",
+    "c: writing /y.sock: add --allow-write=/y.sock",
     "c: running cat: add --allow-run, or cat to its list",
     "c: reading c.pem: add --allow-read=c.pem",
     "c: reading k.pem: add --allow-read=k.pem",
     "serving its status on 127.0.0.1:7003: add --allow-net, or 127.0.0.1:7003 to its list",
   ]);
+});
+
+Deno.test("a Unix socket takes a place in the list of --allow-net", async () => {
+  await using folder = await makeFolder();
+  const path = `${folder.path}/s`;
+  const file = ["--allow-read", "--allow-write"].map((flag) => `${flag}=${path}`);
+  for (const listed of [path, `${path}2`]) {
+    const permissions = ["--allow-run=cat", `--allow-net=unix:${listed}`, ...file];
+    await using spawnd = Spawnd.startingVia([], { permissions }, "--unix", path, "--", "cat");
+    if (listed === path) {
+      await spawnd.listening();
+    } else {
+      assertEquals((await spawnd.ended()).code, 1);
+      assertEquals(spawnd.lines, [
+        `spawnd: Deno does not allow listening on unix:${path}: ` +
+        `add --allow-net, or unix:${path} to its list`,
+      ]);
+    }
+  }
 });
 
 Deno.test("where a flag has a list, what it lacks is named", async () => {
@@ -86,10 +114,11 @@ Deno.test("a reload that lacks a permission changes nothing, and says what to ad
   const message = "cannot reload: nothing has changed";
   const records = await until("all problems", () => {
     const records = spawnd.records({ level: "ERROR", message });
-    return records.length === 4 && records;
+    return records.length === 5 && records;
   });
   assertEquals(records.map(({ error }) => error), [
     "b: Deno does not allow listening on [::1]:7009: add [::1]:7009 to the list of --allow-net",
+    "b: Deno does not allow listening on unix:/x.sock: add unix:/x.sock to the list of --allow-net",
     "b: Deno does not allow reading /x.sock: add --allow-read=/x.sock",
     "b: Deno does not allow writing /x.sock: add --allow-write=/x.sock",
     "b: Deno does not allow running tr: add tr to the list of --allow-run",

@@ -77,7 +77,12 @@ function needsOf(options: ServerOptions): Omit<Need, "service">[] {
       const host = formatSocketAddress({ ...address, hostname: address.hostname || "::" });
       return [needNet(`listening on ${host}`, host)];
     }
-    if (address.transport === "unix") return [needRead(address.path), needWrite(address.path)];
+    if (address.transport === "unix") {
+      const { path } = address;
+      const listed = `unix:${path.startsWith("/") ? "" : "$PWD/"}${path}`; // no relative path is taken
+      const net = { ...needNet(`listening on unix:${path}`, `unix:${path}`), value: listed };
+      return [net, needRead(path), needWrite(path)];
+    }
     return typeof address.fd === "string" ? [needEnv("LISTEN_FDNAMES")] : [];
   });
   return [
