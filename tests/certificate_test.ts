@@ -160,6 +160,13 @@ testTls("bad TLS files fail with one line at start", async () => {
     await complaint(cert, empty),
     `${empty} has no private key in PEM in it: it is empty`,
   );
+  for (const [path, what] of [[cert, "certificate"], [key, "private key"]] as const) {
+    const cut = await file("cut", (await Deno.readTextFile(path)).slice(0, 200));
+    assertEquals(
+      await (what === "certificate" ? complaint(cut, key) : complaint(cert, cut)),
+      `${cut} has no ${what} in PEM in it: its end is missing`,
+    );
+  }
   assertEquals(await complaint(cert, damagedKey), `${damagedKey} has a damaged private key in it`);
   assertEquals(
     await complaint(cert, encrypted),
@@ -176,6 +183,18 @@ testTls("bad TLS files fail with one line at start", async () => {
     await complaint(weak.cert, weak.key),
     `TLS has no use for the key in ${weak.key}: unsupported protocol`,
   );
+});
+
+testTls("certificate and key may be in one file, in any order", async () => {
+  await using certificates = await Certificates.make();
+  const { cert, key, folder } = certificates;
+  const [certPem, keyPem] = [await Deno.readTextFile(cert), await Deno.readTextFile(key)];
+  for (const content of [certPem + keyPem, `a comment\n${keyPem}${certPem}`]) {
+    const both = { cert: `${folder}/both.pem`, key: `${folder}/both.pem` };
+    await Deno.writeTextFile(both.cert, content);
+    await using spawnd = await certificates.serveAs([both], "--", "cat");
+    assertEquals(await certificates.ask(spawnd, "hello"), "hello");
+  }
 });
 
 testTls("a certificate that has expired is served with a warning", async () => {

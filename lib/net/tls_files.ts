@@ -26,6 +26,7 @@ const MAX_BYTES = 1024 * 1024;
 
 const CHAIN_ORDER = "Put the server's first, then those that have issued it";
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+const KEY = /-----BEGIN ((?:[A-Z]+ )*PRIVATE KEY)-----[^]*?-----END \1-----/;
 
 /**
  * Reads a certificate chain and its key.
@@ -36,7 +37,7 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 export function readIdentity(certFile: string, keyFile: string): Identity {
   const cert = readFile(certFile);
   const [leaf, ...issuers] = parseCertificates(cert, certFile);
-  const key = readFile(keyFile);
+  const key = keyIn(readFile(keyFile), keyFile);
   const privateKey = parseKey(key, keyFile);
   if (!leaf!.checkPrivateKey(privateKey)) {
     if (issuers.some((one) => one.checkPrivateKey(privateKey))) {
@@ -96,18 +97,22 @@ function parseCertificates(text: string, file: string): X509Certificate[] {
   });
 }
 
-function parseKey(text: string, file: string): KeyObject {
-  if (!text.includes("PRIVATE KEY-----")) {
-    throw new Error(`${file} has no private key in PEM in it${lookAt(text, file, "pkey")}`);
-  }
-  if (text.includes("ENCRYPTED")) {
+/** A private key in PEM; the file may have its certificate in it too. */
+function keyIn(text: string, file: string): string {
+  const [key] = KEY.exec(text) ?? [];
+  if (key !== undefined) return key;
+  throw new Error(`${file} has no private key in PEM in it${lookAt(text, file, "pkey")}`);
+}
+
+function parseKey(key: string, file: string): KeyObject {
+  if (key.includes("ENCRYPTED")) {
     throw new Error(
       `the key in ${file} is encrypted, and a server cannot ask for its passphrase. ` +
         `Decrypt it with: openssl pkey -in ${file} -out FILE`,
     );
   }
   try {
-    return createPrivateKey(text);
+    return createPrivateKey(key);
   } catch {
     throw new Error(`${file} has a damaged private key in it`);
   }
@@ -117,9 +122,12 @@ function parseKey(text: string, file: string): KeyObject {
 function lookAt(text: string, file: string, command: "x509" | "pkey"): string {
   const [, found] = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text) ?? [];
   if (found !== undefined) {
-    const isOther = found.endsWith(command === "x509" ? "PRIVATE KEY" : "CERTIFICATE");
+    const [own, other] = command === "x509"
+      ? ["CERTIFICATE", "PRIVATE KEY"]
+      : ["PRIVATE KEY", "CERTIFICATE"];
+    if (found.endsWith(own)) return ": its end is missing";
     return `, but a ${found.toLowerCase()}` +
-      (isOther ? ". Are certificate and key exchanged?" : "");
+      (found.endsWith(other) ? ". Are certificate and key exchanged?" : "");
   }
   if (text === "") return ": it is empty";
   return /^0[\x80-\x84\ufffd]/.test(text) // a sequence in DER
