@@ -86,6 +86,18 @@ for (
   });
 }
 
+Deno.test("a module that may not import is told which grant would let it", async () => {
+  await withModule('import "http://127.0.0.1:9/mod.ts";', async (module) => {
+    await using spawnd = Spawnd.starting(module);
+    assertEquals((await spawnd.ended()).code, 1);
+    assertEquals(spawnd.lines.length, 1, spawnd.lines.join("\n"));
+    assertMatch(
+      spawnd.lines[0]!,
+      /: Requires import access to "127\.0\.0\.1:9": start spawnd with --grant import=127\.0\.0\.1:9/,
+    );
+  });
+});
+
 Deno.test("a grant that Deno does not take exits 1 with one line", async () => {
   await withModule(ECHO, async (module) => {
     for (const grant of ["net=a b", "net=:", "env=A=B", "sys=foo", "run=sh,"]) {

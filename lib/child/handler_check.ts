@@ -9,6 +9,7 @@ import type { Logger } from "../base/log.ts";
 import { addressOf, DENO_ENV, type Handler, HandlerError } from "./handler.ts";
 import type { Surroundings } from "./launch.ts";
 import { isFolder, SERVE, usesServe } from "./module_graph.ts";
+import { adviseImport } from "./sandbox.ts";
 
 /** A check that takes longer than this says what it does, in milliseconds. */
 const NOTICE_MS = 2_000;
@@ -151,7 +152,7 @@ function reasonOf({ stderr }: Deno.CommandOutput): string {
   const lineOf = (pattern: RegExp) => more.find((line) => pattern.test(line))?.trim() ?? "";
   const isHandler = /^error: Import "@spawnd\/spawnd\/handler" not a dependency/.test(first!);
   const reason = [
-    first!.replace(/^error: | \[ERROR\]/g, ""),
+    adviseImport(first!.replace(/^error: | \[ERROR\]/g, "")),
     lineOf(/^\s+at /),
     lineOf(/os error/),
     lineOf(/^Found \d+ errors/).replace(/^Found (\d+) errors.*/, "(the first of $1 errors)"),

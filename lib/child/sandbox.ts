@@ -52,6 +52,11 @@ export function announceHeader(args: readonly string[]): string[] {
   );
 }
 
+/** The same message, with the grant for an import that Deno does not allow in place of its own flag. */
+export function adviseImport(message: string): string {
+  return message.replace(/^(Requires import access to "([^"]*)").*/, `$1${ADVICE}import=$2`);
+}
+
 /** The grant that a line of a module's stderr advises, if it is that of an uncaught error. */
 export function advisedGrant(line: string): string | undefined {
   const grant = line.split(ADVICE)[1];
