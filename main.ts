@@ -75,17 +75,18 @@ async function main(args: readonly string[]): Promise<number> {
   const notifier = await openNotifier(() => services?.summary ?? "starting");
   const stopping = new AbortController();
   let killedBy: number | undefined;
+  const stop = (signal: number) => {
+    if (stopping.signal.aborted) {
+      killedBy = 128 + signal;
+      services?.kill();
+      setTimeout(() => exit(killedBy!), EXIT_FLUSH_MS); // a process may be beyond killing
+    } else {
+      stopping.abort();
+      notifier?.stopping();
+    }
+  };
   for (const [signal, number] of Object.entries(STOP_SIGNALS)) {
-    Deno.addSignalListener(signal as Deno.Signal, () => {
-      if (stopping.signal.aborted) {
-        killedBy = 128 + number;
-        services?.kill();
-        setTimeout(() => exit(killedBy!), EXIT_FLUSH_MS); // a process may be beyond killing
-      } else {
-        stopping.abort();
-        notifier?.stopping();
-      }
-    });
+    Deno.addSignalListener(signal as Deno.Signal, () => stop(number));
   }
   const reload = (services: Services) => {
     const reload = () => services.reload(() => readAgain(commandLine, configuration));
@@ -93,8 +94,10 @@ async function main(args: readonly string[]): Promise<number> {
     else reload();
   };
   if (Deno.build.os !== "windows") {
+    const hasTerminal = Deno.stderr.isTerminal();
     Deno.addSignalListener("SIGHUP", () => {
-      if (services === undefined) isReloadDue = true;
+      if (hasTerminal && !Deno.stderr.isTerminal()) stop(1); // the terminal has been closed
+      else if (services === undefined) isReloadDue = true;
       else reload(services);
     });
     // On SIGUSR1 Deno also opens its inspector (since 2.9.2), hence the second signal.

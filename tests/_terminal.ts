@@ -4,7 +4,7 @@
  * @module
  */
 
-import { childrenOf } from "./_processes.ts";
+import { childrenOf, isAlive } from "./_processes.ts";
 import { until, within } from "./_waiting.ts";
 
 /** A terminal with a server in it; needs script(1). */
@@ -48,9 +48,23 @@ export class Terminal {
     return await until(`${pattern} in ${this.shown}`, () => pattern.exec(this.shown));
   }
 
+  /** The server. */
+  get pid(): number {
+    return childrenOf(this.#script.pid)[0]!;
+  }
+
+  /** Closes the terminal, and waits until the server has ended. */
+  async hangUp(): Promise<void> {
+    const { pid } = this;
+    this.#script.kill("SIGKILL");
+    await until("the end of the server", () => !isAlive(pid));
+    await this.#output;
+    await this.#script.status;
+  }
+
   /** Ends the server, and resolves to the lines of its log. */
   async end(): Promise<string[]> {
-    for (const pid of childrenOf(this.#script.pid)) Deno.kill(pid, "SIGTERM");
+    Deno.kill(this.pid, "SIGTERM");
     await within("the end of the terminal's output", this.#output);
     await this.#script.status;
     return this.shown.trimEnd().split("\r\n").filter((line) => !line.startsWith("spawnd "));

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { childrenOf, isAlive } from "./_processes.ts";
 import { ask, connectFrom, receive, receiveAll, send, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
+import { Terminal } from "./_terminal.ts";
 import { testWith } from "./_test_with.ts";
 import { until, within } from "./_waiting.ts";
 
@@ -246,3 +247,17 @@ Deno.test("SIGTERM at any time ends the server without a hang, stack trace or or
     assertEquals(odd, []);
   }
 });
+
+testWith(
+  "script",
+  "bsdutils",
+  "SIGHUP reloads, unless it tells that the terminal is gone",
+  async () => {
+    const terminal = new Terminal("-- cat");
+    const [, port] = await terminal.untilShown(/listening on \S+:(\d+)\r\n/);
+    Deno.kill(terminal.pid, "SIGHUP");
+    await terminal.untilShown(/reloaded/);
+    assertEquals(text(await ask(Number(port), "hello")), "hello");
+    await terminal.hangUp();
+  },
+);
