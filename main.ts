@@ -54,6 +54,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (commandLine.check) {
     const { text, warnings } = await check(commandLine);
     for (const line of text.split("\n")) stdout.write(line);
+    await stdout.flush(EXIT_FLUSH_MS); // where both are one file, in this order
     for (const warning of warnings) stderr.write(`spawnd: warning: ${warning}`);
     return 0;
   }
@@ -63,6 +64,7 @@ async function main(args: readonly string[]): Promise<number> {
     format: configuration.logFormat ?? (await isJournal() ? "journal" : "text"),
     terminal: await openTerminal(),
   });
+  for (const warning of commandLine.warnings) log.warn(warning);
   // A fault in this program that shows in one connection must not end the others.
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();

@@ -135,6 +135,9 @@ const VALUES = `
 --websocket 300.1.1.1:80 | 2 | "300.1.1.1:80": an IPv4 address has four numbers from 0 to 255
 --websocket a%b:80 | 2 | got "a%b:80"
 --websocket 8080 | 2 | "8080": put a colon before a port
+--websocket :80/a/../b | 2 | ":80/a/../b": browsers resolve . and .. in a path
+--websocket unix:x:/. | 2 | "unix:x:/.": browsers resolve . and .. in a path
+--listen ws://:80/.. | 2 | "ws://:80/..": browsers resolve . and .. in a path
 --websocket :80/a?b | 2 | ":80/a?b": a path has no ?, # or %
 --websocket unix:{long} | 2 | --websocket: unix:{long}: the path has 108 bytes, and may have 107. Choose a shorter one
 --websocket [fe80::1]:80/chat | 2 | --websocket: [fe80::1]:80: a link-local address needs its zone, such as fe80::1%eth0
@@ -152,6 +155,7 @@ const VALUES = `
 --user :root | 2 | got ":root"
 --user a --user b | 2 | --user can be given once, got "a" and "b"
 --user a --uid 1 --gid 1 | 2 | --user cannot be given with --uid
+--env A=1 --env B=1 --env A=1 -- cat | 2 | --env gives "A" twice
 --env A | 2 | "A": put = and the value after the name
 --env =A | 2 | got "=A"
 --grant all handler.ts | 2 | "all": name the ones that it needs

@@ -113,17 +113,29 @@ Deno.test("only the path of a socket starts at the folder of the file, not that 
   const at = (path: string, ...texts: string[]) =>
     parseConfiguration(JSON.stringify({ services: { a: { websocket: texts } } }), path)
       .services.get("a")!.webSocket;
-  assertEquals(at("/srv/a.jsonc", "unix:x:/", "unix:run/../y:/a/../b/", "unix:/x", ":80/a/../b"), [
+  assertEquals(at("/srv/a.jsonc", "unix:x:/", "unix:run/../y:/a//b/", "unix:/x", ":80/a//b"), [
     "unix:/srv/x:/",
-    "unix:/srv/y:/a/../b/",
+    "unix:/srv/y:/a//b/",
     "unix:/x:/",
-    ":80/a/../b",
+    ":80/a//b",
   ]);
   assertThrows(
     () => at("/srv/odd:/a.jsonc", "unix:x"),
     UsageError,
     "a: websocket: the path of the file has :/ in it",
   );
+});
+
+Deno.test("an empty list of addresses is not the default", () => {
+  for (const more of ["", `, "b": { "listen": ":2" }`]) {
+    const error = assertThrows(
+      () => read(`{ "services": { "a": { "listen": [] }${more} } }`),
+      UsageError,
+    );
+    assertEquals(error.problems, ["/srv/services.jsonc:1: a: listen: has no address in it"]);
+  }
+  const { services } = read(`{ "services": { "a": { "listen": [], "websocket": ":1" } } }`);
+  assertEquals([...services.keys()], ["a"]);
 });
 
 Deno.test("without a handler it is the counter service, and the only service needs no address", () => {

@@ -48,6 +48,7 @@ const BEYOND = [
   /every cert takes a key/,
   /user: cannot be given with/, // a default
   /listen: is missing: several services/,
+  /listen: has no address in it/, // unless another key has one
   /is for WebSockets, but there is no address for them$/,
   /listens on .+ too$/,
   /overlaps/,

@@ -2,7 +2,9 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { Certificates, testTls } from "./_certificates.ts";
+import { makeFolder } from "./_service.ts";
 import { ConfiguredSpawnd } from "./_services.ts";
+import { ask, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
 import { testWith } from "./_test_with.ts";
 import { until } from "./_waiting.ts";
@@ -125,4 +127,23 @@ Deno.test("as many descriptors as it takes do suffice", async () => {
   await until("all to be there", isFull);
   assertEquals(spawnd.records({ message: /^cannot/ }), []);
   for (const conn of conns) conn.close();
+});
+
+Deno.test("what looks like an option of spawnd after a module is warned of, and goes to it", async () => {
+  await using folder = await makeFolder();
+  const module = `${folder.path}/a.ts`;
+  await Deno.writeTextFile(module, "console.log(...Deno.args);");
+  const args = ["--warm", "0", module, "--port", "7000", "--warm=2", "--other", "--", "--queue"];
+  await using started = await Spawnd.start(...args);
+  const warned = started.records({ level: "WARN" }).map(({ message }) => message);
+  assertEquals(
+    warned,
+    ["--port", "--warm"].map((option) =>
+      `${option} goes to ${module}: options of spawnd come before the module`
+    ),
+  );
+  assertEquals(text(await ask(started.port, "")), `${args.slice(3).join(" ")}\n`);
+  await using checked = Spawnd.run("--check", ...args);
+  assertEquals((await checked.ended()).code, 0);
+  assertEquals(checked.lines, warned.map((text) => `spawnd: warning: ${text}`));
 });

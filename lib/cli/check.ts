@@ -63,7 +63,7 @@ export async function check(commandLine: CommandLine, signal: AbortSignal): Prom
   }
   const { services, maxChildren } = configuration;
   const blocks = [describeCommand(configuration)];
-  const warnings: string[] = [];
+  const warnings = [...commandLine.warnings];
   const named = (name: string) => (text: string) => name === "" ? text : `${name}: ${text}`;
   const settings = [...services.values()].map(resolveSettings);
   let allowed: number | undefined;

@@ -23,7 +23,7 @@ import {
 import { findConflicts, unmatchedKeys } from "./option_rules.ts";
 import { domainOf, readText, type StatusAddress } from "./option_values.ts";
 import { explainUnknown } from "./unknown_option.ts";
-import { quoted, UsageError } from "./usage_error.ts";
+import { quoted, shown, UsageError } from "./usage_error.ts";
 
 export { UsageError };
 
@@ -50,6 +50,8 @@ export interface CommandLine extends CommandSettings {
   readonly check: boolean;
   /** Whether to serve one client and exit. */
   readonly once: boolean;
+  /** What of it is allowed, but hardly meant; one line each. */
+  readonly warnings: readonly string[];
   readonly server: ServerOptions;
 }
 
@@ -173,8 +175,12 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       owned.push(one);
     }
   }
+  const variables = (server.env ?? []) as [string, string][];
+  const twice = variables.map((variable) => variable?.[0])
+    .filter((name, at, all) => name !== undefined && all.indexOf(name) < at);
+  problems.push(...new Set(twice.map((name) => `--env gives ${quoted(name!)} twice`)));
   if (problems.length > 0) throw new UsageError(problems, "Try --help for all options.");
-  if (server.env) server.env = Object.fromEntries(server.env as [string, string][]);
+  if (server.env) server.env = Object.fromEntries(variables);
   return {
     ...(show && { show }),
     ...(config !== undefined && { config: config as string }),
@@ -182,8 +188,18 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     overrides,
     check: check as boolean,
     once: once as boolean,
+    warnings: strayOptions(parsed._),
     server: { ...server, handler },
   };
+}
+
+/** What looks like an option of spawnd, but stands after a module, which gets it. */
+function strayOptions([module, ...args]: readonly string[]): string[] {
+  return ALL_OPTIONS.map(([, { name }]) => `--${name}`)
+    .filter((option) => args.some((arg) => arg.split("=")[0] === option))
+    .map((option) =>
+      `${option} goes to ${shown(module!)}: options of spawnd come before the module`
+    );
 }
 
 /** The settings of the command where nothing is given. */

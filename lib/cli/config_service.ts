@@ -69,7 +69,9 @@ export function readService(
   const unmatched = unmatchedKeys(counts);
   if (unmatched) complaints.add(placeOf("cert"), [...names, "cert"], unmatched);
   const hasAddress = ["listen", "hostname", "port", "unix", "webSocket"].some((key) => counts[key]);
-  if (object.isObject && !hasAddress && !isOnly) {
+  if (!hasAddress && "listen" in given) {
+    complaints.add(placeOf("listen"), [...names, "listen"], "has no address in it");
+  } else if (object.isObject && !hasAddress && !isOnly) {
     complaints.add(
       property,
       [...names, "listen"],

@@ -26,13 +26,18 @@ const FOUR_NUMBERS: Hint = [
 ];
 const NO_PORT: Hint = [/^(?:[^:]+|\[.*\])$/, "add a colon and the port"];
 
+const PATH_HINTS: readonly Hint[] = [
+  [/\/.*[?#%]/, "a path has no ?, # or %"],
+  [/:.*\/\.{1,2}(?:\/|$)/, "browsers resolve . and .. in a path"],
+];
+
 const ADDRESS_HINTS: readonly Hint[] = [
   [/^[A-Z]+:\/\//, "write it in small letters"],
   [/^(?:unix|fd):?$/, "put the path, or the number, after the colon"],
   [/^wss:/, "write ws://; with --cert, it is over TLS"],
   [/^https:/, "give --cert and --key for TLS, and the address without https://"],
   [/^(?!ws:)[a-z]+:\/\//, "write it without the scheme"],
-  [/\/.*[?#%]/, "a path has no ?, # or %"],
+  ...PATH_HINTS,
   [/^\d{1,5}$/, "put a colon before a port"],
   [/^[^/]*,/, "repeat the option for each address"],
   [/^[.]{0,2}\//, "put unix: before a path"],
@@ -51,7 +56,6 @@ const HINTS: Readonly<Record<string, readonly Hint[]>> = {
   "ADDRESS[/PATH]": [
     [/^wss?:/, "write it without the scheme; with --cert, it is over TLS"],
     [/^\/[^/]*$/, "put the address before the path, such as :8080/chat"],
-    [/\/.*[?#%]/, "a path has no ?, # or %"],
     ...ADDRESS_HINTS,
   ],
   HOST: [

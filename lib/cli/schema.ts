@@ -36,7 +36,7 @@ const NAME_OR_IPV4 = `\\d{1,3}(?:\\.\\d{1,3}){3}|(?![\\d.]+(?::|$))${
   HOST_NAME.source.slice(1, -1)
 }`;
 /** What follows ws:// in an address. */
-const WEB_PATH = '/[!"$&->@-~]*';
+const WEB_PATH = '(?:/(?!\\.{1,2}(?:/|$))[!"$&-.0->@-~]*)+';
 const WEB_SOCKET = `unix:(?!:/)[^\\u0000](?:(?!:/)[^\\u0000])*(?::${WEB_PATH})?|` +
   `(?:${socketWithout("/\\u0000")})(?:${WEB_PATH})?`;
 

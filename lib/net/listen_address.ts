@@ -59,6 +59,7 @@ export function parseWebSocketAddress(text: string): ListenAddress | undefined {
   const [, socket = "", path = "/"] = pattern.exec(text) ?? [];
   const address = parseSocket(socket);
   if (address === undefined || !/^\/[!-~]*$/.test(path) || /[?#%]/.test(path)) return undefined;
+  if (/\/\.{1,2}(?:\/|$)/.test(path)) return undefined; // a client would resolve it
   return { ...address, webSocketPath: path };
 }
 
