@@ -120,8 +120,8 @@ Deno.test("what cannot be run after -- is named, with the way out", async () => 
   }
   for (
     const [cwd, reason] of [
-      [`${folder}/none`, "there is no folder of the name that --cwd gives"],
-      [`${folder}/tool`, "what --cwd names is not a folder"],
+      [`${folder}/none`, `there is no folder ${folder}/none, which --cwd names`],
+      [`${folder}/tool`, `${folder}/tool, which --cwd names, is not a folder`],
     ]
   ) {
     for (const handler of [["--", "cat"], []]) {

@@ -100,7 +100,7 @@ Deno.test("--check names the handlers of all services that cannot be started", a
     'spawnd: a: Cannot start "nosuchprogram": there is no such program in PATH',
     'spawnd: b: Cannot start "none": there is no such file',
     'spawnd: c: Cannot start "none.ts": Module not found',
-    'spawnd: d: Cannot start "true": there is no folder of the name that --cwd gives',
+    `spawnd: d: Cannot start "true": there is no folder none, which --cwd names`,
   ]);
 });
 

@@ -68,11 +68,26 @@ for (const [what, [code, stderr]] of Object.entries(ERRORS)) {
   });
 }
 
-Deno.test("a line that is too long is the client's doing: one line on stderr, and exit code 0", async () => {
-  const code = "for await (const _ of client.lines({ maxLength: 1 }));";
-  const stderr = "handler.ts:2:50: Uncaught LineTooLongError: A line is longer than 1 bytes\n";
-  await assertRun(`async (client) => { ${code} }`, "long\n", { code: 0, stdout: "", stderr });
-});
+/** What a handler does, the client's input, and where in the handler what error is said to be. */
+const CLIENTS_DOING: Record<string, [code: string, input: string, stderr: string]> = {
+  "a line that is too long": [
+    "for await (const _ of client.lines({ maxLength: 1 }));",
+    "long\n",
+    "50: Uncaught LineTooLongError: A line is longer than 1 bytes",
+  ],
+  "an end in the middle": [
+    "await client.readExactly(4);",
+    "ab",
+    "33: Uncaught UnexpectedEof: The input ended after 2 of 4 bytes",
+  ],
+};
+
+for (const [what, [code, input, stderr]] of Object.entries(CLIENTS_DOING)) {
+  Deno.test(`${what} is the client's doing: one line on stderr, and exit code 0`, async () => {
+    const expected = { code: 0, stdout: "", stderr: `handler.ts:2:${stderr}\n` };
+    await assertRun(`async (client) => { ${code} }`, input, expected);
+  });
+}
 
 Deno.test("an error with a long message takes no time to print, and little room", async () => {
   const code = `throw new Error("A".repeat(5_000_000) + "a://".repeat(100_000))`;

@@ -33,7 +33,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     await send(conn, "one");
     await receive(conn, 256);
     spawnd.kill(signal);
-    await spawnd.record({ message: "draining", active: 1 });
+    await spawnd.record({ message: "draining", active: 1, timeout: 30 });
     await until("a late connection to be refused", async () => {
       try {
         (await spawnd.connect()).close();

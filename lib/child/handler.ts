@@ -63,22 +63,20 @@ export class HandlerError extends Error {
   /** Explains an error thrown by `Deno.Command`. */
   static from(handler: Handler, error: unknown): HandlerError {
     const message = messageOf(error).replace(/^Failed to spawn '[^']*': /, "");
-    return new HandlerError(
-      handler,
-      REASONS.find(([text]) => message.includes(text))?.[1] ?? message,
-    );
+    const [pattern, meaning] = REASONS.find(([pattern]) => pattern.test(message)) ?? [];
+    return new HandlerError(handler, pattern ? message.replace(pattern, meaning!) : message);
   }
 }
 
 /** What the errors of `Deno.Command` mean, where they do not say it (seen on Deno 2.9.6). */
-const REASONS: readonly [text: string, meaning: string][] = [
-  ["No such cwd", "there is no folder of the name that --cwd gives"],
-  ["cwd is not a directory", "what --cwd names is not a folder"],
-  ["entity not found", "there is no such program in PATH"],
-  ["Operation not permitted", "only root may run it as another user or group"], // EPERM
+const REASONS: readonly [pattern: RegExp, meaning: string][] = [
+  [/^No such cwd '(.*)'$/s, "there is no folder $1, which --cwd names"],
+  [/^cwd is not a directory '(.*)'$/s, "$1, which --cwd names, is not a folder"],
+  [/^.*entity not found.*$/s, "there is no such program in PATH"],
+  [/^.*Operation not permitted.*$/s, "only root may run it as another user or group"], // EPERM
   // EACCES: a program of the user's is looked up before; what is left is the folder.
   [
-    "Permission denied",
+    /^.*Permission denied.*$/s,
     "its user cannot enter the working directory. Choose one with --cwd, such as /",
   ],
 ];

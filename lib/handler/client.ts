@@ -100,7 +100,7 @@ export interface Client {
   /**
    * Exactly so many bytes; `null` if its input ends before the first.
    *
-   * @throws {RangeError} Its input ends after some of them.
+   * @throws {Deno.errors.UnexpectedEof} Its input ends after some of them.
    * @throws {TimeoutError} They take too long. They are still there for the next read.
    */
   readExactly(length: number, options?: ReadOptions): Promise<Uint8Array<ArrayBuffer> | null>;

@@ -42,6 +42,8 @@ export { LineTooLongError, TimeoutError };
 const ANNOUNCEMENT = Symbol.for("spawnd.header");
 const { [ANNOUNCEMENT]: isAnnounced } = globalThis as { [ANNOUNCEMENT]?: boolean };
 Reflect.deleteProperty(globalThis, ANNOUNCEMENT);
+/** Errors that are the client's doing. */
+const CLIENTS_DOING = [LineTooLongError, TimeoutError, Deno.errors.UnexpectedEof];
 /** How much of an error is printed. */
 const MAX_ERROR_LENGTH = 1_000;
 
@@ -49,7 +51,8 @@ const MAX_ERROR_LENGTH = 1_000;
  * Serves the process's one client: calls `handler` when it is there, and exits when that has
  * returned, with code 0. It does the same if the client has left before, and without a call if
  * there never was one. Any other error that is not caught is one line on stderr, and exit code 1; or
- * 0 for a {@linkcode LineTooLongError} and a {@linkcode TimeoutError}, which are the client's doing.
+ * 0 for what is the client's doing: a {@linkcode LineTooLongError}, a {@linkcode TimeoutError}, and
+ * an input that ends before `readExactly()` has its bytes.
  */
 export async function serve(handler: (client: Client) => void | Promise<void>): Promise<never> {
   const client = new TransportClient({
@@ -64,14 +67,15 @@ export async function serve(handler: (client: Client) => void | Promise<void>): 
     const error = "reason" in event ? event.reason : event.error;
     if (client.failure !== undefined && error === client.failure) Deno.exit(0);
     console.error(describe(error));
-    Deno.exit(error instanceof LineTooLongError || error instanceof TimeoutError ? 0 : 1);
+    Deno.exit(CLIENTS_DOING.some((type) => error instanceof type) ? 0 : 1);
   };
   addEventListener("error", end);
   addEventListener("unhandledrejection", end);
   try {
     if (isAnnounced === false) {
       console.error(
-        "spawnd does not know this copy of serve(), and does not say who the client is",
+        "spawnd does not know this copy of serve(), and does not say who the client is: " +
+          "the path that it is imported from must have spawnd in it",
       );
     }
     if (isAnnounced) {
@@ -114,7 +118,7 @@ async function readHeader(client: TransportClient): Promise<boolean> {
     if (fixed && rest) client.know(parseHeader(fixed, rest));
     return rest !== null;
   } catch (error) {
-    if (error instanceof RangeError) return false;
+    if (error instanceof Deno.errors.UnexpectedEof) return false;
     throw error;
   }
 }

@@ -24,7 +24,7 @@ export class LineTooLongError extends RangeError {
   override readonly name = "LineTooLongError";
 }
 
-/** A client has not sent in time what it was asked for. */
+/** A client did not send in time. */
 export class TimeoutError extends Error {
   /** Always `TimeoutError`. */
   override readonly name = "TimeoutError";
@@ -150,7 +150,9 @@ export class TransportClient implements Client {
     while (this.#unread.length < length) {
       if (await this.#fill(deadlineMs)) continue;
       if (this.#unread.length === 0) return null;
-      throw new RangeError(`The input ended after ${this.#unread.length} of ${length} bytes`);
+      throw new Deno.errors.UnexpectedEof(
+        `The input ended after ${this.#unread.length} of ${length} bytes`,
+      );
     }
     return this.#take(length);
   }
@@ -270,9 +272,8 @@ function tooLong(maxLength: number): LineTooLongError {
 async function before<T>(deadlineMs: number, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout>;
   const late = new Promise<never>((_, reject) => {
-    const fail = () =>
-      reject(new TimeoutError("The client has not sent in time what it was asked for"));
-    timer = setTimeout(fail, Math.min(deadlineMs - performance.now(), MAX_DELAY_MS));
+    const error = new TimeoutError("The client did not send in time"); // here, for its stack
+    timer = setTimeout(reject, Math.min(deadlineMs - performance.now(), MAX_DELAY_MS), error);
   });
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

@@ -302,11 +302,13 @@ export class Service implements Target {
   async #drain(): Promise<boolean> {
     // The listeners accept what the kernel has completed, then close.
     await Promise.all([...this.#acceptors, ...this.#closing].map(({ finished }) => finished));
-    this.log.info("draining", { active: this.#sessions.active, waiting: this.#intake.waiting });
+    const { drainTimeoutMs } = this.#prepared.settings;
+    const [active, waiting] = [this.#sessions.active, this.#intake.waiting];
+    const timeout = active + waiting > 0 ? drainTimeoutMs / 1000 : undefined;
+    this.log.info("draining", { active, waiting, timeout });
     const warm = this.#children.close();
     const allEnded = Promise.allSettled(this.#connections);
     const killed = this.#killed.promise.then(() => "killed" as const);
-    const { drainTimeoutMs } = this.#prepared.settings;
     if (!await settlesWithin(Promise.race([allEnded, killed]), drainTimeoutMs)) {
       this.#cutAll("drain-timeout");
     }
