@@ -49,7 +49,7 @@ Deno.test("the manual page and the completions are installed where they are look
   await home.run(DOCUMENTS.join("\n").replaceAll("/usr/local", `${home.path}/local`));
   for (
     const [source, target] of [
-      ["spawnd.1", ".local/share/man/man1/spawnd.1"],
+      ["spawnd.1", ".deno/share/man/man1/spawnd.1"],
       ["completions/spawnd.bash", ".local/share/bash-completion/completions/spawnd"],
       ["completions/_spawnd", "local/share/zsh/site-functions/_spawnd"],
       ["completions/spawnd.fish", ".config/fish/completions/spawnd.fish"],
