@@ -101,7 +101,7 @@ Deno.test("a broken reference is found", async () => {
     "[the server](../lib/server/servers.ts)",
     "[a client that sends nothing gets](../tests/counter_test.ts)",
     "[a client that sends nothing gets nothing](../tests/relay_test.ts)",
-    "[SIGHUP ends an idle server with exit code 0 and no child left](../tests/signals_test.ts)",
+    "[SIGQUIT ends an idle server with exit code 0 and no child left](../tests/signals_test.ts)",
     "`lib/server/servers.ts`",
     "    deno run servers.ts",
   ];
