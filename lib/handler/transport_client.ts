@@ -273,7 +273,8 @@ async function before<T>(deadlineMs: number, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout>;
   const late = new Promise<never>((_, reject) => {
     const error = new TimeoutError("The client did not send in time"); // here, for its stack
-    timer = setTimeout(reject, Math.min(deadlineMs - performance.now(), MAX_DELAY_MS), error);
+    const delayMs = Math.max(0, deadlineMs - performance.now()); // Deno warns of a negative one
+    timer = setTimeout(reject, Math.min(delayMs, MAX_DELAY_MS), error);
   });
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
