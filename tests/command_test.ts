@@ -97,6 +97,9 @@ Deno.test("what cannot be run after -- is named, with the way out", async () => 
   await Deno.writeTextFile(`${folder}/handler.ts`, "");
   await Deno.writeTextFile(`${folder}/tool`, "#!/bin/sh\n");
   await Deno.chmod(`${folder}/tool`, 0o755);
+  for (const [name, line] of [["lost", "#! /no/such -x"], ["windows", "#!/bin/sh\r"]] as const) {
+    await Deno.writeTextFile(`${folder}/${name}`, `${line}\n`, { mode: 0o755 });
+  }
   await Deno.symlink("nowhere", `${folder}/dangling`);
   const advice = ". To run a module with Deno, leave out the --";
   for (
@@ -105,6 +108,8 @@ Deno.test("what cannot be run after -- is named, with the way out", async () => 
       [`${folder}/handler.ts`]: `its user may not execute it${advice}`,
       [`${folder}/missing.ts`]: `there is no such file${advice}`,
       [`${folder}/dangling`]: "there is no such file",
+      [`${folder}/lost`]: "its first line names /no/such, which is not there",
+      [`${folder}/windows`]: "its lines end in CR LF, as on Windows",
       "handler.ts": `there is no such program in PATH${advice}`,
       "tool": "there is no such program in PATH. For the file in this folder, write ./tool",
       "": "-- takes a program",

@@ -8,6 +8,18 @@
 /** $1 program, $2 what a module may be told. */
 const LOOK_UP = `
 fail() { echo "$1" >&2; exit 1; }
+# Ends with success, unless the first line of a script names what is not there.
+found() {
+  [ -f "$1" ] || exit 0
+  { IFS= read -r line <"$1"; } 2>/dev/null
+  case $line in '#!'*) ;; *) exit 0 ;; esac
+  line=\${line#'#!'}
+  line=\${line#"\${line%%[! ]*}"}
+  interpreter=\${line%%[ \t]*}
+  [ -z "$interpreter" ] || [ -e "$interpreter" ] && exit 0
+  case $interpreter in *\r) fail "its lines end in CR LF, as on Windows" ;; esac
+  fail "its first line names $interpreter, which is not there"
+}
 case $1 in
   */*)
     folder=\${1%/*}
@@ -15,12 +27,12 @@ case $1 in
     [ -d "$1" ] && fail "it is a folder"
     [ -e "$1" ] || fail "there is no such file$2"
     [ -x "$1" ] || fail "its user may not execute it\${2:- (chmod +x?)}"
-    exit ;;
+    found "$1" ;;
 esac
 IFS=:
 for folder in $PATH; do
   file=\${folder:-.}/$1
-  [ -f "$file" ] && [ -x "$file" ] && exit
+  [ -f "$file" ] && [ -x "$file" ] && found "$file"
 done
 [ -f "$1" ] && [ -x "$1" ] && fail "there is no such program in PATH. For the file in this folder, write ./$1"
 fail "there is no such program in PATH$2"`;
