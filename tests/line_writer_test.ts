@@ -7,8 +7,8 @@ class Tap {
   readonly writes: string[] = [];
   isOpen = false;
   step = Infinity;
-  /** What the next writes reject with. */
-  errors: Error[] = [];
+  /** What the next writes reject with, if they do. */
+  errors: (Error | undefined)[] = [];
 
   write = async (bytes: Uint8Array): Promise<number> => {
     await until("the tap to open", () => this.isOpen);
@@ -24,7 +24,10 @@ class Tap {
   }
 }
 
-function writerOf(tap: Tap, onDropped?: (count: number) => void): LineWriter<string> {
+function writerOf(
+  tap: Tap,
+  onDropped?: (count: number, error: unknown) => void,
+): LineWriter<string> {
   const format = (line: string) => `${line}\n`;
   return new LineWriter({ sink: tap, format, ...(onDropped && { onDropped }) });
 }
@@ -73,6 +76,70 @@ Deno.test("a sink without a reader loses the line, and the next one is tried", a
   writer.write("found");
   await writer.flush(5000);
   assertEquals(tap.text, "found\n");
+});
+
+/** A writer that says in a line of its own how many were dropped. */
+function tellingWriterOf(tap: Tap): LineWriter<string> {
+  const writer: LineWriter<string> = writerOf(
+    tap,
+    (count, error) => writer.write(`${count} dropped: ${error}`),
+  );
+  return writer;
+}
+
+/** Writes lines in one batch, and waits until that is done. */
+async function writeLines(writer: LineWriter<string>, ...lines: string[]): Promise<void> {
+  for (const line of lines) writer.write(line, "high", 60_000);
+  await writer.flush(5000);
+}
+
+Deno.test("a line that a full disk cut short is ended, and the lines lost are counted", async () => {
+  const full = new Error("full");
+  const tap = new Tap();
+  tap.isOpen = true;
+  const writer = tellingWriterOf(tap);
+  const writeUntilFull = async (bytes: number, ...lines: string[]) => {
+    tap.errors = [undefined, full];
+    tap.step = bytes;
+    await writeLines(writer, ...lines);
+    tap.step = Infinity;
+  };
+  await writeUntilFull(6, "one", "two", "three");
+  assertEquals(tap.text, "one\ntw");
+  tap.errors = [full];
+  await writeLines(writer, "lost"); // and still no end of the line
+  await writeLines(writer, "four", "five");
+  assertEquals(tap.text, "one\ntw\nfour\nfive\n3 dropped: Error: full\n");
+
+  tap.writes.length = 0;
+  await writeUntilFull(3, "six"); // all but its line break
+  await writeUntilFull(1, "seven"); // just that line break
+  await writeUntilFull(6, "eight", "nine"); // a whole line, and no part of the next one
+  await writeLines(writer, "ten");
+  assertEquals(tap.text, "six\neight\nten\n2 dropped: Error: full\n");
+});
+
+Deno.test("how many lines were dropped is told even if that is lost at first", async () => {
+  const tap = new Tap();
+  tap.isOpen = true;
+  const writer = tellingWriterOf(tap);
+  tap.errors = [new Error("full")];
+  await writeLines(writer, "one", "two");
+  tap.errors = [undefined, new Error("full again")];
+  await writeLines(writer, "three");
+  await writeLines(writer, "four");
+  await writeLines(writer, "five");
+  assertEquals(tap.text, "three\nfour\n3 dropped: Error: full again\nfive\n");
+});
+
+Deno.test("a sink whose reader has gone is tried once for each batch, and told nothing", async () => {
+  const tap = new Tap();
+  tap.isOpen = true;
+  const writer = tellingWriterOf(tap);
+  const gone = new Deno.errors.BrokenPipe("gone");
+  tap.errors = Array.from({ length: 100 }, () => gone);
+  for (let i = 0; i < 10; i++) await writeLines(writer, "lost", "lost too");
+  assertEquals([tap.errors.length, tap.text], [90, ""]);
 });
 
 Deno.test("a full queue drops what matters least, and says how many when it can", async () => {
@@ -128,11 +195,11 @@ Deno.test("an item that comes just as the writer runs dry is written too", async
       sink: {
         write: (bytes) => Promise.resolve(lines.push(decoder.decode(bytes)) && bytes.length),
       },
-      format: (line) => line,
+      format: (line) => `${line}\n`,
     });
     writer.write("a");
     for (let i = 0; i < turns; i++) await undefined;
     writer.write("b", "normal", 1);
-    await until(`b, ${turns} turns behind a`, () => lines.join("") === "ab", 2000);
+    await until(`b, ${turns} turns behind a`, () => lines.join("") === "a\nb\n", 2000);
   }
 });

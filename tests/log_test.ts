@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ask, connectToReset, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
+import { testAsRoot } from "./_test_with.ts";
 import { until, within } from "./_waiting.ts";
 
 /** Serves one connection with `sh -c script`; returns the server's log as text lines. */
@@ -284,6 +285,58 @@ Deno.test("a client that resets at once is recorded without a warning", async ()
   assertMatch(String(spawnd.records({ message: "lost" })[0]?.error), /^ConnectionReset/);
   assertEquals(spawnd.records({ level: "WARN" }), []);
 });
+
+testAsRoot(
+  "on a full disk no line is glued to a part of another, and the lost are counted",
+  async () => {
+    const program = `
+    import { configureLog, flushLog, log } from "${new URL("../lib/base/log.ts", import.meta.url)}";
+    configureLog({ level: "info", format: "json" });
+    const [other] = Deno.args;
+    for (let i = 0; i < 200; i++) log.info("before", { i });
+    await flushLog(5000);
+    Deno.removeSync(other);
+    for (let i = 0; i < 2; i++) {
+      log.info("after", { i });
+      await flushLog(5000);
+    }`;
+    const folder = await Deno.makeTempDir();
+    const disk = `mount -t tmpfs -o size=32k none "$0" && head -c 16384 /dev/zero >"$0/other" &&
+    "$@" "$0/other" 2>"$0/log"; cat "$0/log"`;
+    const { stdout } = await new Deno.Command("unshare", {
+      args: [
+        ...[
+          "--mount",
+          "sh",
+          "-c",
+          disk,
+          folder,
+          Deno.execPath(),
+          "run",
+          "--quiet",
+          "--allow-write",
+        ],
+        ...["--config=deno.json", `data:application/typescript,${encodeURIComponent(program)}`],
+      ],
+      cwd: new URL("../", import.meta.url),
+    }).output();
+    await Deno.remove(folder);
+    const lines = text(stdout).trimEnd().split("\n");
+    const [half, ...last] = lines.splice(-4);
+    const written = lines.map((line) => JSON.parse(line));
+    assertEquals(written.map(({ i }) => i), Array.from(written, (_, i) => i));
+    assert(written.length > 50, half);
+    assertMatch(half!, /^{.*[^}]$/);
+    const records = last.map((line) => JSON.parse(line));
+    assertEquals(records.map(({ message }) => message), [
+      "after",
+      "log lines were dropped",
+      "after",
+    ]);
+    assertEquals(records[1].count, 200 - written.length);
+    assertEquals(records[1].reason, "No space left on device (os error 28)");
+  },
+);
 
 Deno.test("a server whose log is no longer read keeps serving", async () => {
   const server = new Deno.Command(Deno.execPath(), {

@@ -25,6 +25,7 @@ import {
 } from "npm:@logtape/logtape@^2.4.2";
 import { LineWriter } from "./line_writer.ts";
 import { formatFacts } from "./logfmt.ts";
+import { messageOf } from "./message_of.ts";
 import { escapeJson } from "./quote.ts";
 
 export type { Logger } from "npm:@logtape/logtape@^2.4.2";
@@ -174,7 +175,10 @@ function queuedSink(formatter: (record: LogRecord) => string): Sink {
   writer = new LineWriter({
     sink: Deno.stderr,
     format: formatter,
-    onDropped: (count) => log.error("log lines were dropped: stderr is read too slowly", { count }),
+    onDropped(count, error) {
+      const reason = error === undefined ? "stderr is read too slowly" : messageOf(error);
+      log.error("log lines were dropped", { count, reason });
+    },
   });
   return (record) => {
     const importance = importanceOf(record);
