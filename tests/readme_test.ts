@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { OVER, RECOVERIES } from "../lib/base/log.ts";
+import { NOT_SHOWN, OVER, RECOVERIES } from "../lib/base/log.ts";
 import { END_REASONS } from "../lib/server/end_reason.ts";
 import { columnOf, EVENTS } from "./_events.ts";
 import { IMPORTS, ModuleFolder } from "./_handlers.ts";
@@ -66,7 +66,7 @@ Deno.test("the reference's refusals are those there are", async () => {
 
 Deno.test("the reference has every event of the log", async () => {
   const documented = [...EVENTS].flat(2);
-  const events = new Set<string>(Object.values(RECOVERIES));
+  const events = new Set<string>([...Object.values(RECOVERIES), NOT_SHOWN]);
   for await (const source of sources()) {
     for (
       const [, event] of source.matchAll(/(?<!console)\.(?:debug|info|warn|error)\(\s*"([^"]+)"/g)

@@ -22,6 +22,7 @@ import {
   type Logger,
   type LogRecord,
   type Sink,
+  type ThrottlingFilterSummary,
 } from "npm:@logtape/logtape@^2.4.2";
 import { LineWriter } from "./line_writer.ts";
 import { formatFacts } from "./logfmt.ts";
@@ -96,6 +97,9 @@ const RECOVERED: ReadonlySet<string> = new Set(Object.values(RECOVERIES));
 const WARNINGS_PER_WINDOW = 5;
 const WINDOW_MS = 10_000;
 
+/** The event that says how many warnings were only counted. */
+export const NOT_SHOWN = "warnings were not shown";
+
 /** Formatting an event takes a tenth as long as a first reply, so it waits until that is out. */
 const WRITE_DELAY_MS = 5;
 
@@ -117,9 +121,10 @@ export function configureLog({ level, format, terminal }: LogOptions): void {
     windowMs: WINDOW_MS,
     key: kindOf,
     summary: {
-      logger: { warning: (message) => log.warn(message) }, // drops the throttle's own facts
-      message: ({ suppressed, firstRecord }) =>
-        `${suppressed} more like this were not shown: ${kindOf(firstRecord)}`,
+      // It gets what the throttle knows (LogTape 2.4), as facts of a message that is not ours.
+      logger: {
+        warning: (_, summary) => logSummary(summary as unknown as ThrottlingFilterSummary),
+      },
     },
   });
   configureSync({
@@ -196,12 +201,21 @@ function importanceOf({ level, rawMessage }: LogRecord): "low" | "normal" | "hig
 function mayBeShown(record: LogRecord): boolean {
   const { level, properties: { service } } = record;
   const message = String(record.rawMessage);
+  if (message === NOT_SHOWN) return true;
   if (level === "warning") {
     const isShown = throttle!(record);
     if (isShown && message in OVER) due.add(`${OVER[message]} ${service}`);
     return isShown;
   }
   return !RECOVERED.has(message) || due.delete(`${message} ${service}`);
+}
+
+/** Says how many warnings of a kind were only counted. */
+function logSummary(
+  { suppressed, firstRecord: { rawMessage, properties } }: ThrottlingFilterSummary,
+) {
+  const { service, reason } = properties;
+  log.warn(NOT_SHOWN, { service, count: suppressed, event: rawMessage, reason });
 }
 
 /** The rate limiter's key: a service's warnings with the same message and reason are of one kind. */
