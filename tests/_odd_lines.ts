@@ -155,7 +155,6 @@ const VALUES = `
 --user :root | 2 | got ":root"
 --user a --user b | 2 | --user can be given once, got "a" and "b"
 --user a --uid 1 --gid 1 | 2 | --user cannot be given with --uid
---env A=1 --env B=1 --env A=1 -- cat | 2 | --env gives "A" twice
 --env A | 2 | "A": put = and the value after the name
 --env =A | 2 | got "=A"
 --grant all handler.ts | 2 | "all": name the ones that it needs

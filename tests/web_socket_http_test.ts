@@ -193,6 +193,29 @@ Deno.test("what asks for a WebSocket may be spelled in many ways", async () => {
   }
 });
 
+Deno.test("of a long header, the log has only the beginning", async () => {
+  await using spawnd = await serveWeb("--", "cat");
+  using client = await WebClient.connect(spawnd, {
+    headers: { "Sec-WebSocket-Protocol": "p".repeat(3000) },
+  });
+  const { offered } = await spawnd.record({
+    message: "a client offers only unknown sub-protocols",
+  });
+  assertEquals(offered, `${"p".repeat(100)}…`);
+  await client.leave();
+
+  const origins = [`http://${"o".repeat(1000)}`, "http://example.com"];
+  for (const origin of origins) {
+    const headers = { Origin: origin, Host: "h".repeat(3000) };
+    using conn = await spawnd.connect();
+    assertMatch(await fetchRaw(conn, { headers }), /^HTTP\/1\.1 403 /);
+  }
+  await until("both refusals", () => spawnd.records({ message: "refused" }).length === 2);
+  for (const { error } of spawnd.records({ message: "refused" })) {
+    assertMatch(String(error), /^a page of http:.{285}…$/);
+  }
+});
+
 Deno.test("clients that are slow with their request time out, and hold no slot", async () => {
   await using spawnd = await serveWeb(
     ...["--handshake-timeout", "0.5", "--max-connections", "1", "--", "cat"],

@@ -15,6 +15,7 @@ import type { ChildBudget } from "./child_budget.ts";
 import { Connection, PROBE_INTERVAL_MS } from "../net/connection.ts";
 import { type Logger, RECOVERIES } from "../base/log.ts";
 import { messageOf } from "../base/message_of.ts";
+import { shorten } from "../base/quote.ts";
 import type { Observer } from "../base/observer.ts";
 import type { Tls } from "../net/tls.ts";
 import type { WebSocketEndpoint } from "../web/upgrade.ts";
@@ -76,6 +77,9 @@ interface PendingConnection extends AcceptedConnection {
 interface WebSocketRequest extends WebSocketEndpoint {
   readonly proxies: Networks;
 }
+
+/** How many characters go to the log of what is wrong with a request, which may quote the client. */
+const MAX_ERROR = 300;
 
 /** Why a connection was not served, with the error that caused it, for the log. */
 export interface Refused {
@@ -248,7 +252,7 @@ export class Intake {
       const { isPage, message, response } = result;
       return isPage
         ? { reason: "page", response }
-        : { reason: "handshake", error: message, response };
+        : { reason: "handshake", error: shorten(message, MAX_ERROR), response };
     }
     pending.client = result;
     pending.webSocket = undefined;

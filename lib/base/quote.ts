@@ -1,6 +1,6 @@
 /**
  * Makes untrusted text safe to show: what a client sent must neither forge a log line nor reach a
- * terminal unescaped.
+ * terminal unescaped, nor fill the log.
  *
  * @module
  */
@@ -39,6 +39,21 @@ export function escapeJson(json: string): string {
       character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
         .join(""),
   );
+}
+
+/**
+ * The first `length` characters of a text, with `…` after them if there were more.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { shorten } from "./quote.ts";
+ *
+ * assertEquals(shorten("chat, mqtt", 4), "chat…");
+ * ```
+ */
+export function shorten(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text;
 }
 
 /**

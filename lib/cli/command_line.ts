@@ -175,12 +175,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       owned.push(one);
     }
   }
-  const variables = (server.env ?? []) as [string, string][];
-  const twice = variables.map((variable) => variable?.[0])
-    .filter((name, at, all) => name !== undefined && all.indexOf(name) < at);
-  problems.push(...new Set(twice.map((name) => `--env gives ${quoted(name!)} twice`)));
   if (problems.length > 0) throw new UsageError(problems, "Try --help for all options.");
-  if (server.env) server.env = Object.fromEntries(variables);
+  if (server.env) server.env = Object.fromEntries(server.env as [string, string][]);
   return {
     ...(show && { show }),
     ...(config !== undefined && { config: config as string }),

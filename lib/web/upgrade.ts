@@ -6,6 +6,7 @@
  */
 
 import type { Logger } from "../base/log.ts";
+import { shorten } from "../base/quote.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { isLoopback, type Networks } from "../net/address.ts";
 import type { RequestFacts } from "../net/client_facts.ts";
@@ -76,6 +77,9 @@ const MODE_PROTOCOLS: ReadonlyMap<string, MessageMode> = new Map([
   ["spawnd.bytes", "bytes"],
   ["binary", "bytes"],
 ]);
+
+/** How many characters of the sub-protocols that a client offers go to the log. */
+const MAX_OFFERED = 100;
 
 /** What proxies add to a request. */
 const PROXY_FIELDS = ["forwarded", "x-forwarded-for"];
@@ -194,8 +198,8 @@ export class Upgrader {
     if (protocol === undefined) {
       // Browsers give up then, without a word.
       if (list) {
-        this.#options.log
-          .warn("a client offers only unknown sub-protocols", { client, offered: list });
+        const offered = shorten(list, MAX_OFFERED);
+        this.#options.log.warn("a client offers only unknown sub-protocols", { client, offered });
       }
       return { mode };
     }
