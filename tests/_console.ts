@@ -10,7 +10,8 @@ import { CONTENT_SECURITY_POLICY, pageFor } from "../lib/web/page.ts";
 import { open, testIn } from "./_browser.ts";
 import { until } from "./_waiting.ts";
 
-export type Framing = Parameters<typeof pageFor>[0];
+/** What the page speaks. */
+export type Framing = "text" | "bytes";
 export type Handler = (socket: WebSocket) => void;
 
 /** Serves the page, and at the same address WebSockets, which `handler` gets when they are open. */
@@ -20,10 +21,9 @@ export async function start(framing: Framing, handler: Handler) {
     "content-security-policy": await CONTENT_SECURITY_POLICY,
   };
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
-    if (request.headers.get("upgrade") !== "websocket") {
-      return new Response(pageFor(framing), { headers });
-    }
-    const { socket, response } = Deno.upgradeWebSocket(request);
+    const protocol = request.headers.get("sec-websocket-protocol");
+    if (protocol === null) return new Response(pageFor(framing), { headers });
+    const { socket, response } = Deno.upgradeWebSocket(request, { protocol });
     socket.binaryType = "arraybuffer";
     socket.onopen = () => handler(socket);
     return response;
@@ -59,7 +59,7 @@ export function startRelay(port: number) {
 
 /** Greets, and answers each message. */
 export const greeter: Handler = (socket) => {
-  socket.send("hello");
+  socket.send("hello\n");
   socket.onmessage = ({ data }) => socket.send(`got ${data}`);
 };
 

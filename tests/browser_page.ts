@@ -27,7 +27,7 @@ import { until } from "./_waiting.ts";
 
 testConsole(
   "the console connects to its own address, and shows a greeting, what is sent, and the answer",
-  ["lines", greeter],
+  ["text", greeter],
   async (page, url) => {
     const sockets: string[] = [];
     page.on("websocket", (socket) => sockets.push(socket.url()));
@@ -51,7 +51,6 @@ testConsole(
 
 /** What each framing says to "ä", and what is to be seen of it. */
 const FRAMINGS: Record<Framing, [messages: (string | number[])[], seen: string[]]> = {
-  lines: [["one", "", "two"], ["one", "", "two"]],
   text: [["one\ntw", "o\n\n$ "], ["one", "two", "", "$ you: ä", "one"]],
   bytes: [[[0x66, 0xc3], [0xbc, 0, 0, 0x72], [10, 0]], ["für"]],
 };
@@ -77,7 +76,7 @@ for (const [framing, [messages, seen]] of Object.entries(FRAMINGS)) {
         await enter(page, "ä");
       }
       await untilLines(page, "you: ä", ...seen);
-      const sent = { lines: ["ä"], text: ["ä\n", "ä\n"], bytes: [[0xc3, 0xa4, 10]] };
+      const sent = { text: ["ä\n", "ä\n"], bytes: [[0xc3, 0xa4, 10]] };
       assertEquals(received, sent[framing as Framing]);
     },
   );
@@ -119,7 +118,7 @@ testConsole(
 );
 
 testIn("the console tells a lost connection from one that could not be made", async (browser) => {
-  await using server = await start("lines", greeter);
+  await using server = await start("text", greeter);
   const relay = startRelay(server.port);
   const [page] = await open(browser, `http://127.0.0.1:${relay.port}/`);
   await untilLines(page, "hello");
@@ -155,7 +154,7 @@ testConsole("the console needs no mouse", ["text", closer], async (page) => {
   await untilLines(page, "you: more");
 });
 
-testConsole("the console has a history of what was sent", ["lines", () => {}], async (page) => {
+testConsole("the console has a history of what was sent", ["text", () => {}], async (page) => {
   for (const text of ["one", "two", "two", ""]) await enter(page, text);
   await page.keyboard.type("draft");
   const shown: string[] = [];
@@ -168,7 +167,10 @@ testConsole("the console has a history of what was sent", ["lines", () => {}], a
 
 testConsole(
   "the console sends the complete lines of what is pasted, and keeps the rest in its input",
-  ["lines", (socket) => socket.onmessage = ({ data }) => data === "" && socket.send("three lines")],
+  [
+    "text",
+    (socket) => socket.onmessage = ({ data }) => data === "\n" && socket.send("three lines"),
+  ],
   async (page) => {
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await until("the input to have the focus", () => hasFocus(page, "input"));
@@ -191,8 +193,8 @@ const FLOODS = { few: [200, 10], narrow: [20_000, 10], wide: [500, 10_000], one:
 
 const flooder: Handler = (socket) => {
   socket.onmessage = ({ data }) => {
-    const [count, length] = FLOODS[data as keyof typeof FLOODS];
-    for (let i = 0; i < count!; i++) socket.send(`${i} `.padEnd(length!, "x"));
+    const [count, length] = FLOODS[data.trim() as keyof typeof FLOODS];
+    for (let i = 0; i < count!; i++) socket.send(`${i} `.padEnd(length!, "x") + "\n");
     socket.send(`end of ${data}`);
   };
 };
@@ -210,7 +212,7 @@ const WATCH_FRAMES = `{
 
 testConsole(
   "a flood of output neither freezes nor fills the console",
-  ["lines", flooder],
+  ["text", flooder],
   async (page) => {
     await page.evaluate(WATCH_FRAMES);
     for (const [kind, least] of [["narrow", 5000], ["wide", 200], ["one", 200]] as const) {
@@ -233,7 +235,7 @@ testConsole(
 
 testConsole(
   "the console follows the output unless its reader has scrolled up",
-  ["lines", flooder],
+  ["text", flooder],
   async (page) => {
     const ends = (count: number) =>
       until(
@@ -249,13 +251,13 @@ testConsole(
     await untilAtEnd(page);
     await page.mouse.move(300, 300);
     await scrollUp();
-    await page.evaluate(`socket.send("few")`);
+    await page.evaluate(`socket.send("few\\n")`);
     await ends(2);
     assertEquals(await page.evaluate("log.scrollTop"), 0);
     await page.keyboard.press("Shift+Tab");
     await page.keyboard.press("End");
     await untilAtEnd(page);
-    await page.evaluate(`socket.send("few")`);
+    await page.evaluate(`socket.send("few\\n")`);
     await ends(3);
     await untilAtEnd(page);
     await scrollUp();
@@ -268,13 +270,13 @@ testConsole(
 
 /** Sends lines without an end. */
 const flow: Handler = (socket) => {
-  const timer = setInterval(() => socket.send("a line"), 5);
+  const timer = setInterval(() => socket.send("a line\n"), 5);
   socket.onclose = () => clearInterval(timer);
 };
 
 testConsole(
   "a reader who scrolls up by a little is left alone, however fast the output comes",
-  ["lines", flow],
+  ["text", flow],
   async (page) => {
     const isBehind = "log.scrollHeight - log.scrollTop - log.clientHeight > 200";
     await until("a full log", () => page.evaluate("log.scrollHeight > 2 * log.clientHeight"));

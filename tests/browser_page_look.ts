@@ -63,6 +63,13 @@ testConsole(
     }
     assertEquals(await write(...WRITTEN.split("")), SEEN.with(-1, "ü€😀"));
     assertEquals(await write("\x1b]0;" + "x".repeat(5000), "seen"), ["seen"]);
+    for (const count of [4998, 4999, 5000, 5001, 5002]) {
+      const flood = "a line\n".repeat(count) + "the last";
+      const expected = await write("begun \x1b[1", flood);
+      await page.keyboard.press("Control+l");
+      await page.evaluate(`write("begun \\x1b[1"); pending = ${JSON.stringify(flood)}; draw()`);
+      assertEquals(await linesOf(page), expected);
+    }
     assertEquals(await page.locator("#log :not(div)").count(), 0);
     assertEquals(await page.title(), new URL(page.url()).host + "/a/shell");
   },
@@ -104,7 +111,7 @@ async function assertContrast(page: Page): Promise<void> {
 for (const [colorScheme, body] of [["light", "255, 255, 255"], ["dark", "13, 17, 23"]] as const) {
   testConsole(
     `the console has enough contrast: ${colorScheme}`,
-    ["lines", closer],
+    ["text", closer],
     async (page) => {
       await enter(page, "1011");
       await untilState(page, "closed: the program has failed (1011)");
@@ -121,20 +128,21 @@ for (const [colorScheme, body] of [["light", "255, 255, 255"], ["dark", "13, 17,
 
 /** Output of any width, and a long reason to end. */
 const shell: Handler = (socket) => {
-  socket.send("Welcome. Say something, or quit.");
+  socket.send("Welcome. Say something, or quit.\n");
   for (let i = 1; i <= 30; i++) {
-    socket.send(`${i}\t${"word ".repeat(i % 7 * 5)}${"x".repeat(i % 4 * 70)}`);
+    socket.send(`${i}\t${"word ".repeat(i % 7 * 5)}${"x".repeat(i % 4 * 70)}\n`);
   }
   socket.onmessage = ({ data }) => {
-    if (data === "quit") socket.close(1013, "all 256 slots are taken, and 64 clients wait for one");
-    else socket.send(`You have said "${data}".`);
+    if (data === "quit\n") {
+      socket.close(1013, "all 256 slots are taken, and 64 clients wait for one");
+    } else socket.send(`You have said "${data.trim()}".\n`);
   };
 };
 
 for (const width of [320, 390, 1280]) {
   testConsole(
     `the console fits ${width} pixels, and what a keyboard on the screen leaves of their height`,
-    ["lines", shell],
+    ["text", shell],
     async (page, url) => {
       await page.goto(`${url}&${"y".repeat(300)}`);
       await log(page).getByText("30").waitFor();
@@ -168,7 +176,7 @@ for (const width of [320, 390, 1280]) {
 
 testConsole(
   "without JavaScript the console says that it needs it",
-  ["lines", greeter],
+  ["text", greeter],
   async (page) => {
     assert(await page.locator("noscript").isVisible());
     assertEquals(await page.locator("noscript").innerText(), "This page needs JavaScript.");
@@ -177,12 +185,13 @@ testConsole(
 );
 
 Deno.test("the console is small, asks phones to resize it, and its framing changes no hash", () => {
-  assert(new TextEncoder().encode(PAGE).length < 8000);
+  assert(new TextEncoder().encode(PAGE).length < 8500);
   assert(/<meta name="viewport" content=".*interactive-widget=resizes-content">/.test(PAGE));
-  assertEquals(pageFor("lines"), PAGE);
   const start = '<!doctype html>\n<html lang="en" data-framing="';
-  for (const framing of ["lines", "text", "bytes"] as const) {
-    assertEquals(pageFor(framing), PAGE.replace(`${start}lines"`, `${start}${framing}"`));
+  for (
+    const [mode, framing] of [["lines", "text"], ["text", "text"], ["bytes", "bytes"]] as const
+  ) {
+    assertEquals(pageFor(mode), PAGE.replace(`${start}text"`, `${start}${framing}"`));
   }
 });
 
@@ -194,7 +203,7 @@ const PICTURES = {
   "phone-dark": { colorScheme: "dark", ...PHONE },
 };
 
-testConsole("pictures of the console are saved", ["lines", shell], async (_, url, browser) => {
+testConsole("pictures of the console are saved", ["text", shell], async (_, url, browser) => {
   const folder = Deno.env.get("SCREENSHOTS");
   if (!folder) return;
   for (const [name, more] of Object.entries(PICTURES)) {

@@ -7,8 +7,8 @@
 import { assertEquals } from "@std/assert";
 import { open, testIn } from "./_browser.ts";
 import { enter, linesOf, untilLines, untilState } from "./_console.ts";
-import { until } from "./_waiting.ts";
-import { serveWeb, serveWebAt } from "./_web_socket.ts";
+import { until, within } from "./_waiting.ts";
+import { serveWeb, serveWebAt, serveWebScript } from "./_web_socket.ts";
 
 testIn("the game is played on its page, and ends with it", async (browser) => {
   await using spawnd = await serveWebAt("127.0.0.1:0/play", {}, "examples/guess.ts");
@@ -41,6 +41,28 @@ testIn("the game is played on its page, and ends with it", async (browser) => {
   assertEquals(spawnd.records({ message: "end" })[1]!.reason, "client-closed");
   assertEquals(problems, []);
 });
+
+/** Floods its client until that sends a line. */
+const ENDLESS = 'yes & read line; kill $!; echo "got $line"';
+
+testIn(
+  "the console of an endless flood of short lines scrolls, and sends a line",
+  async (browser) => {
+    await using spawnd = await serveWebScript(ENDLESS);
+    const [page, problems] = await open(browser, `http://127.0.0.1:${spawnd.port}/`);
+    const use = async () => {
+      await until("a full log", () => page.evaluate("lines.length === 5000"));
+      await page.mouse.move(300, 300);
+      await page.mouse.wheel(0, -300);
+      await until("the log to stand still", () => page.evaluate("!isFollowing"));
+      await enter(page, "enough");
+      await untilState(page, "closed: the program has ended (1000)");
+    };
+    await within("the page", use(), 15_000);
+    assertEquals((await linesOf(page)).at(-1), "got enough");
+    assertEquals(problems, []);
+  },
+);
 
 testIn("a page of another host may open a WebSocket if its origin is allowed", async (browser) => {
   await using elsewhere = Deno.serve(

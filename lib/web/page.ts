@@ -2,11 +2,14 @@
  * The console: what a browser gets that opens a WebSocket address as a page. One document that loads
  * nothing else; its script connects to the address it came from, and writes text only, never markup.
  *
- * Output may come faster than it can be drawn, and without end: it is drawn once a frame, and the
- * oldest lines go. The page never reconnects by itself, because a connection starts a program.
+ * Output may come faster than it can be drawn, and without end: it is parsed and drawn once a frame,
+ * and the oldest lines go. The page never reconnects by itself, because a connection starts a
+ * program.
  *
  * @module
  */
+
+import type { MessageMode } from "../net/message_mode.ts";
 
 const STYLE = `
 :root { color-scheme: light dark; --faint: light-dark(#57606a, #9198a1); --line: light-dark(#848d97, #6e7681);
@@ -48,13 +51,15 @@ const CONTROLS = /\x1b(?:\[[0-?]*[ -\/]*[@-~]?|[\]PX^_][^\0-\x1f]*(?:\x07|\x1b\\
 
 const lines = []; // elements in the log, or to be added at the next frame
 let size = 0; // of their text
+let pending = ""; // output that has not been written to them
 let line; // the last one, until it ends
 let column; // where its next text goes
-let unfinished; // the beginning of an escape sequence
+let unfinished = ""; // the beginning of an escape sequence
 let area, lastTop; // of the log and its scrollTop, when it was last drawn or scrolled
 let isFollowing = true, frame, socket;
 
 function draw() {
+  flush();
   frame = undefined;
   while (log.firstChild && log.firstChild !== lines[0]) log.firstChild.remove();
   log.append(...lines.filter((element) => !element.parentNode));
@@ -111,8 +116,16 @@ function write(text) {
   }
 }
 
+function flush() {
+  // Older lines would go anyway. The first may be joined to what was there before: it goes, too.
+  const text = pending.split("\n").slice(-MAX_LINES - 2).join("\n");
+  pending = "";
+  write(text);
+}
+
 // After a prompt as in a terminal, otherwise on a line of its own.
 function echo(text) {
+  flush();
   if (!/\s$/.test(line?.textContent)) line = undefined;
   const you = document.createElement("b");
   you.textContent = text;
@@ -131,18 +144,21 @@ function show(text, isGood) {
 
 function connect() {
   const decoder = new TextDecoder();
+  flush();
   line = undefined;
   unfinished = "";
   if (lines.length > 0) add("hr");
-  socket = new WebSocket(location.origin.replace("http", "ws") + location.pathname + location.search);
+  const url = location.origin.replace("http", "ws") + location.pathname + location.search;
+  socket = new WebSocket(url, "spawnd." + framing);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
     show("connected", true);
     input.focus();
   };
   socket.onmessage = ({ data }) => {
-    const text = typeof data === "string" ? data : decoder.decode(data, { stream: true });
-    write(framing === "lines" ? text + "\n" : text);
+    pending += typeof data === "string" ? data : decoder.decode(data, { stream: true });
+    if (pending.length > MAX_SIZE) flush(); // there are no frames in the background
+    grow(0);
   };
   socket.onclose = ({ code, reason }) => {
     const wasOpen = !input.readOnly;
@@ -158,7 +174,7 @@ let at = 0; // in sent; its length stands for the draft
 let draft;
 
 function submit(text) {
-  const message = framing === "lines" ? text : text + "\n";
+  const message = text + "\n";
   socket.send(framing === "bytes" ? new TextEncoder().encode(message) : message);
   echo(text);
   if (text && text !== sent.at(-1)) sent.push(text);
@@ -183,6 +199,7 @@ form.onsubmit = (event) => {
 input.onkeydown = (event) => {
   if (event.shiftKey || event.altKey || event.metaKey || event.isComposing) return;
   if (event.ctrlKey && event.key === "l") {
+    flush();
     lines.length = size = 0;
     line = undefined;
     follow();
@@ -220,9 +237,9 @@ document.title = location.host + location.pathname;
 connect();
 `.replaceAll(/ *\/\/ .*$/gm, ""); // without its comments
 
-/** The document, for the framing "lines". */
+/** The document, for the framing "text". */
 export const PAGE = `<!doctype html>
-<html lang="en" data-framing="lines">
+<html lang="en" data-framing="text">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content">
@@ -244,9 +261,13 @@ export const PAGE = `<!doctype html>
 </html>
 `;
 
-/** The document for a server with this framing: what a message is to the program behind it. */
-export function pageFor(framing: "lines" | "text" | "bytes"): string {
-  return PAGE.replace('data-framing="lines"', `data-framing="${framing}"`);
+/**
+ * The document for a server of this mode. It asks for "text" instead of "lines": a browser takes in
+ * 128 KiB of messages ahead, and if each is a short line, a click waits for seconds behind them
+ * (Chromium 156).
+ */
+export function pageFor(mode: MessageMode): string {
+  return mode === "bytes" ? PAGE.replace('data-framing="text"', 'data-framing="bytes"') : PAGE;
 }
 
 /** The document may run its own style and script, and connect to its own server; nothing else. */
