@@ -188,6 +188,28 @@ testConsole(
   },
 );
 
+const { promise: received, resolve: receive } = Promise.withResolvers<number>();
+
+testConsole(
+  "the console sends a line of any length, and shows the beginning of it",
+  ["text", (socket) => {
+    socket.send("hello\n");
+    socket.onmessage = ({ data }) => {
+      receive(data.length);
+      socket.close(1009);
+    };
+  }],
+  async (page) => {
+    await untilLines(page, "hello");
+    await input(page).fill("😀".repeat(1e6));
+    await page.keyboard.press("Enter");
+    assertEquals(await received, 2e6 + 1);
+    await untilState(page, "closed: a message was too big (1009)");
+    await untilLines(page, "hello", `you: ${"😀".repeat(4096)}…`);
+    assertEquals(await page.evaluate("size"), 5 + 2 * 4096 + 1);
+  },
+);
+
 /** What each kind of flood is: how many messages, how long. */
 const FLOODS = { few: [200, 10], narrow: [20_000, 10], wide: [500, 10_000], one: [1, 3_000_000] };
 

@@ -128,9 +128,10 @@ function echo(text) {
   flush();
   if (!/\s$/.test(line?.textContent)) line = undefined;
   const you = document.createElement("b");
-  you.textContent = text;
+  const [start] = text.match(/^.{4096}(?=.)/su) ?? [];
+  you.textContent = start ? start + "…" : text;
   current().append(you);
-  grow(text.length);
+  grow(you.textContent.length);
   line = undefined;
 }
 
