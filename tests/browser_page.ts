@@ -107,10 +107,12 @@ testConsole(
         assertEquals(kind, code === "1000" ? "faint" : "bad");
         assert(!await input(page).isEditable());
         assert(await hasFocus(page, "input"));
+        assertEquals(await input(page).getAttribute("placeholder"), "Not connected");
         expected.push(`you: ${code} ${reason}`, "---");
         await again.click();
         await untilState(page, "connected");
         assert(await input(page).isEditable());
+        assertEquals(await input(page).getAttribute("placeholder"), "Line to send");
       }
     }
     await untilLines(page, ...expected);

@@ -139,6 +139,7 @@ function show(text, isGood) {
   state.textContent = text;
   state.className = isGood ? "faint" : "bad";
   input.readOnly = send.disabled = socket.readyState !== WebSocket.OPEN;
+  input.placeholder = input.readOnly ? "Not connected" : "Line to send";
   send.hidden = socket.readyState === WebSocket.CLOSED;
   again.hidden = !send.hidden;
 }
@@ -254,7 +255,7 @@ export const PAGE = `<!doctype html>
 <noscript>This page needs JavaScript.</noscript>
 <div id="log" role="log" aria-live="polite" aria-label="Output" tabindex="0"></div>
 <form id="form"><label for="input">Line to send</label>
-<input id="input" placeholder="Line to send" autocomplete="off" autocapitalize="off" spellcheck="false" enterkeyhint="send" readonly>
+<input id="input" placeholder="Not connected" autocomplete="off" autocapitalize="off" spellcheck="false" enterkeyhint="send" readonly>
 <button id="send" disabled>Send</button><button id="again" type="button" hidden>Connect again</button></form>
 </main>
 <script>${SCRIPT}</script>
