@@ -35,8 +35,9 @@ testConsole(
     await page.reload();
     await untilState(page, "connected");
     assertEquals([...new Set(sockets)], [url.replace("http", "ws")]);
-    assertEquals(await page.title(), `${new URL(url).host}/a/shell`);
-    await page.getByRole("heading", { name: "/a/shell", exact: true }).waitFor();
+    const name = `${new URL(url).host}/a/shell`;
+    assertEquals(await page.title(), name);
+    await page.getByRole("heading", { name, exact: true }).waitFor();
     await untilLines(page, "hello");
     await enter(page, "to be");
     await untilLines(page, "hello", "you: to be", "got to be");

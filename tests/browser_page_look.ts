@@ -144,7 +144,7 @@ for (const width of [320, 390, 1280]) {
     `the console fits ${width} pixels, and what a keyboard on the screen leaves of their height`,
     ["text", shell],
     async (page, url) => {
-      await page.goto(`${url}&${"y".repeat(300)}`);
+      await page.goto(new URL("y".repeat(300), url).href);
       await log(page).getByText("30").waitFor();
       await enter(page, "hello");
       await log(page).getByText('You have said "hello".').waitFor();

@@ -20,7 +20,7 @@ body { height: 100vh; height: 100dvh; max-width: 72rem; margin: 0 auto; padding:
   font: 15px/1.45 system-ui, sans-serif;
   background: light-dark(#fff, #0d1117); color: light-dark(#1f2328, #e6edf3); }
 header { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: baseline; overflow-wrap: anywhere; }
-h1 { font-size: 1.1rem; margin: 0; }
+h1 { font-size: 1.1rem; margin: 0; max-height: 4lh; overflow: auto; }
 .faint { color: var(--faint); }
 .bad { color: var(--bad); font-weight: 600; }
 main, #log { flex: 1; min-height: 0; }
@@ -39,7 +39,7 @@ label, b::before { position: absolute; width: 1px; height: 1px; overflow: hidden
 `;
 
 const SCRIPT = String.raw`
-const [path, state, log, form, input, send, again] = document.querySelectorAll("[id]");
+const [address, state, log, form, input, send, again] = document.querySelectorAll("[id]");
 const { framing } = document.documentElement.dataset;
 const MAX_LINES = 5000, MAX_SIZE = 1e6, MAX_WIDTH = 4096;
 const REASONS = {
@@ -234,8 +234,7 @@ log.onkeydown = (event) => {
 };
 new ResizeObserver(draw).observe(log);
 again.onclick = connect;
-path.textContent = location.pathname;
-document.title = location.host + location.pathname;
+address.textContent = document.title = location.host + location.pathname;
 connect();
 `.replaceAll(/ *\/\/ .*$/gm, ""); // without its comments
 
@@ -250,7 +249,7 @@ export const PAGE = `<!doctype html>
 <style>${STYLE}</style>
 </head>
 <body>
-<header><h1 id="path">spawnd</h1><span id="state" role="status"></span></header>
+<header><h1 id="address">spawnd</h1><span id="state" role="status"></span></header>
 <main>
 <noscript>This page needs JavaScript.</noscript>
 <div id="log" role="log" aria-live="polite" aria-label="Output" tabindex="0"></div>
