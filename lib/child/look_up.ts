@@ -7,7 +7,7 @@
 
 /** $1 program, $2 what a module may be told. */
 const LOOK_UP = `
-fail() { echo "$1" >&2; exit 1; }
+fail() { printf '%s\\n' "$1" >&2; exit 1; }
 # Ends with success, unless the first line of a script names what is not there.
 found() {
   [ -f "$1" ] || exit 0
