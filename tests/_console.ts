@@ -6,25 +6,22 @@
 
 import { assertEquals } from "@std/assert";
 import type { Browser, Page } from "playwright-core";
-import { CONTENT_SECURITY_POLICY, pageFor } from "../lib/web/page.ts";
+import { CONTENT_SECURITY_POLICY, PAGE } from "../lib/web/page.ts";
 import { open, testIn } from "./_browser.ts";
 import { until } from "./_waiting.ts";
 
-/** What the page speaks. */
-export type Framing = "text" | "bytes";
 export type Handler = (socket: WebSocket) => void;
 
 /** Serves the page, and at the same address WebSockets, which `handler` gets when they are open. */
-export async function start(framing: Framing, handler: Handler) {
+export async function start(handler: Handler) {
   const headers = {
     "content-type": "text/html; charset=utf-8",
     "content-security-policy": await CONTENT_SECURITY_POLICY,
   };
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
     const protocol = request.headers.get("sec-websocket-protocol");
-    if (protocol === null) return new Response(pageFor(framing), { headers });
+    if (protocol === null) return new Response(PAGE, { headers });
     const { socket, response } = Deno.upgradeWebSocket(request, { protocol });
-    socket.binaryType = "arraybuffer";
     socket.onopen = () => handler(socket);
     return response;
   });
@@ -74,12 +71,12 @@ export const closer: Handler = (socket) => {
 /** Declares a test of the page of such a server. Whatever goes wrong on the page fails it. */
 export function testConsole(
   name: string,
-  [framing, handler]: readonly [Framing, Handler],
+  handler: Handler,
   fn: (page: Page, url: string, browser: Browser) => Promise<void>,
   more = {},
 ): void {
   testIn(name, async (browser) => {
-    await using server = await start(framing, handler);
+    await using server = await start(handler);
     const [page, problems] = await open(browser, server.url, more);
     await fn(page, server.url, browser);
     assertEquals(problems, []);

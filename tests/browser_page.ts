@@ -9,7 +9,6 @@ import { open, testIn } from "./_browser.ts";
 import {
   closer,
   enter,
-  type Framing,
   greeter,
   type Handler,
   hasFocus,
@@ -27,7 +26,7 @@ import { until } from "./_waiting.ts";
 
 testConsole(
   "the console connects to its own address, and shows a greeting, what is sent, and the answer",
-  ["text", greeter],
+  greeter,
   async (page, url) => {
     const sockets: string[] = [];
     page.on("websocket", (socket) => sockets.push(socket.url()));
@@ -50,38 +49,24 @@ testConsole(
   },
 );
 
-/** What each framing says to "ä", and what is to be seen of it. */
-const FRAMINGS: Record<Framing, [messages: (string | number[])[], seen: string[]]> = {
-  text: [["one\ntw", "o\n\n$ "], ["one", "two", "", "$ you: ä", "one"]],
-  bytes: [[[0x66, 0xc3], [0xbc, 0, 0, 0x72], [10, 0]], ["für"]],
+const received: unknown[] = [];
+/** Answers the first message with lines and a prompt, and another one with a line. */
+const shell: Handler = (socket) => {
+  socket.onmessage = ({ data }) => {
+    for (const text of received.length === 0 ? ["one\ntw", "o\n\n$ "] : ["one\n"]) {
+      socket.send(text);
+    }
+    received.push(data);
+  };
 };
 
-for (const [framing, [messages, seen]] of Object.entries(FRAMINGS)) {
-  const received: unknown[] = [];
-  const handler: Handler = (socket) => {
-    socket.onmessage = ({ data }) => {
-      received.push(typeof data === "string" ? data : [...new Uint8Array(data)]);
-      for (const message of messages) {
-        socket.send(typeof message === "string" ? message : new Uint8Array(message));
-      }
-    };
-  };
-  testConsole(
-    `the console speaks and understands ${framing}`,
-    [framing as Framing, handler],
-    async (page) => {
-      await enter(page, "ä");
-      if (framing === "text") {
-        await untilLines(page, "you: ä", "one", "two", "", "$ ");
-        messages.splice(0, 2, "one\n"); // what comes after a prompt
-        await enter(page, "ä");
-      }
-      await untilLines(page, "you: ä", ...seen);
-      const sent = { text: ["ä\n", "ä\n"], bytes: [[0xc3, 0xa4, 10]] };
-      assertEquals(received, sent[framing as Framing]);
-    },
-  );
-}
+testConsole("the console sends lines, and shows text as it comes", shell, async (page) => {
+  await enter(page, "ä");
+  await untilLines(page, "you: ä", "one", "two", "", "$ ");
+  await enter(page, "ä");
+  await untilLines(page, "you: ä", "one", "two", "", "$ you: ä", "one");
+  assertEquals(received, ["ä\n", "ä\n"]);
+});
 
 const CLOSES = {
   1000: "the program has ended",
@@ -95,7 +80,7 @@ const CLOSES = {
 
 testConsole(
   "the console says in words why a connection was closed, and connects again when it is told to",
-  ["text", closer],
+  closer,
   async (page) => {
     const again = page.getByRole("button", { name: "Connect again" });
     const expected: string[] = [];
@@ -121,7 +106,7 @@ testConsole(
 );
 
 testIn("the console tells a lost connection from one that could not be made", async (browser) => {
-  await using server = await start("text", greeter);
+  await using server = await start(greeter);
   const relay = startRelay(server.port);
   const [page] = await open(browser, `http://127.0.0.1:${relay.port}/`);
   await untilLines(page, "hello");
@@ -134,7 +119,7 @@ testIn("the console tells a lost connection from one that could not be made", as
   await page.context().close();
 });
 
-testConsole("the console needs no mouse", ["text", closer], async (page) => {
+testConsole("the console needs no mouse", closer, async (page) => {
   const closed = "closed: the program has ended (1000): bye";
   await enter(page, "1000 bye");
   await untilState(page, closed);
@@ -157,7 +142,7 @@ testConsole("the console needs no mouse", ["text", closer], async (page) => {
   await untilLines(page, "you: more");
 });
 
-testConsole("the console has a history of what was sent", ["text", () => {}], async (page) => {
+testConsole("the console has a history of what was sent", () => {}, async (page) => {
   for (const text of ["one", "two", "two", ""]) await enter(page, text);
   await page.keyboard.type("draft");
   const shown: string[] = [];
@@ -170,10 +155,7 @@ testConsole("the console has a history of what was sent", ["text", () => {}], as
 
 testConsole(
   "the console sends the complete lines of what is pasted, and keeps the rest in its input",
-  [
-    "text",
-    (socket) => socket.onmessage = ({ data }) => data === "\n" && socket.send("three lines"),
-  ],
+  (socket) => socket.onmessage = ({ data }) => data === "\n" && socket.send("three lines"),
   async (page) => {
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await until("the input to have the focus", () => hasFocus(page, "input"));
@@ -191,22 +173,22 @@ testConsole(
   },
 );
 
-const { promise: received, resolve: receive } = Promise.withResolvers<number>();
+const { promise: length, resolve: receive } = Promise.withResolvers<number>();
 
 testConsole(
   "the console sends a line of any length, and shows the beginning of it",
-  ["text", (socket) => {
+  (socket) => {
     socket.send("hello\n");
     socket.onmessage = ({ data }) => {
       receive(data.length);
       socket.close(1009);
     };
-  }],
+  },
   async (page) => {
     await untilLines(page, "hello");
     await input(page).fill("😀".repeat(1e6));
     await page.keyboard.press("Enter");
-    assertEquals(await received, 2e6 + 1);
+    assertEquals(await length, 2e6 + 1);
     await untilState(page, "closed: a message was too big (1009)");
     await untilLines(page, "hello", `you: ${"😀".repeat(4096)}…`);
     assertEquals(await page.evaluate("size"), 5 + 2 * 4096 + 1);
@@ -237,7 +219,7 @@ const WATCH_FRAMES = `{
 
 testConsole(
   "a flood of output neither freezes nor fills the console",
-  ["text", flooder],
+  flooder,
   async (page) => {
     await page.evaluate(WATCH_FRAMES);
     for (const [kind, least] of [["narrow", 5000], ["wide", 200], ["one", 200]] as const) {
@@ -260,7 +242,7 @@ testConsole(
 
 testConsole(
   "the console follows the output unless its reader has scrolled up",
-  ["text", flooder],
+  flooder,
   async (page) => {
     const ends = (count: number) =>
       until(
@@ -301,7 +283,7 @@ const flow: Handler = (socket) => {
 
 testConsole(
   "a reader who scrolls up by a little is left alone, however fast the output comes",
-  ["text", flow],
+  flow,
   async (page) => {
     const isBehind = "log.scrollHeight - log.scrollTop - log.clientHeight > 200";
     await until("a full log", () => page.evaluate("log.scrollHeight > 2 * log.clientHeight"));

@@ -9,7 +9,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "playwright-core";
-import { PAGE, pageFor } from "../lib/web/page.ts";
+import { PAGE } from "../lib/web/page.ts";
 import { open, widthOf } from "./_browser.ts";
 import {
   closer,
@@ -49,7 +49,7 @@ const SEEN = Object.values(OUTPUT);
 
 testConsole(
   "the console shows any output as plain text, however it is cut into messages",
-  ["text", (socket) => socket.send(WRITTEN)],
+  (socket) => socket.send(WRITTEN),
   async (page) => {
     await untilLines(page, ...SEEN);
     const write = async (...texts: string[]) => {
@@ -111,7 +111,7 @@ async function assertContrast(page: Page): Promise<void> {
 for (const [colorScheme, body] of [["light", "255, 255, 255"], ["dark", "13, 17, 23"]] as const) {
   testConsole(
     `the console has enough contrast: ${colorScheme}`,
-    ["text", closer],
+    closer,
     async (page) => {
       await enter(page, "1011");
       await untilState(page, "closed: the program has failed (1011)");
@@ -142,7 +142,7 @@ const shell: Handler = (socket) => {
 for (const width of [320, 390, 1280]) {
   testConsole(
     `the console fits ${width} pixels, and what a keyboard on the screen leaves of their height`,
-    ["text", shell],
+    shell,
     async (page, url) => {
       await page.goto(new URL("y".repeat(300), url).href);
       await log(page).getByText("30").waitFor();
@@ -176,7 +176,7 @@ for (const width of [320, 390, 1280]) {
 
 testConsole(
   "without JavaScript the console says that it needs it",
-  ["text", greeter],
+  greeter,
   async (page) => {
     assert(await page.locator("noscript").isVisible());
     assertEquals(await page.locator("noscript").innerText(), "This page needs JavaScript.");
@@ -184,15 +184,9 @@ testConsole(
   { javaScriptEnabled: false },
 );
 
-Deno.test("the console is small, asks phones to resize it, and its framing changes no hash", () => {
-  assert(new TextEncoder().encode(PAGE).length < 8500);
+Deno.test("the console is small, and asks phones to resize it", () => {
+  assert(new TextEncoder().encode(PAGE).length < 8000);
   assert(/<meta name="viewport" content=".*interactive-widget=resizes-content">/.test(PAGE));
-  const start = '<!doctype html>\n<html lang="en" data-framing="';
-  for (
-    const [mode, framing] of [["lines", "text"], ["text", "text"], ["bytes", "bytes"]] as const
-  ) {
-    assertEquals(pageFor(mode), PAGE.replace(`${start}text"`, `${start}${framing}"`));
-  }
 });
 
 const PHONE = { viewport: { width: 390, height: 700 } };
@@ -203,7 +197,7 @@ const PICTURES = {
   "phone-dark": { colorScheme: "dark", ...PHONE },
 };
 
-testConsole("pictures of the console are saved", ["text", shell], async (_, url, browser) => {
+testConsole("pictures of the console are saved", shell, async (_, url, browser) => {
   const folder = Deno.env.get("SCREENSHOTS");
   if (!folder) return;
   for (const [name, more] of Object.entries(PICTURES)) {

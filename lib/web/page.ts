@@ -9,8 +9,6 @@
  * @module
  */
 
-import type { MessageMode } from "../net/message_mode.ts";
-
 const STYLE = `
 :root { color-scheme: light dark; --faint: light-dark(#57606a, #9198a1); --line: light-dark(#848d97, #6e7681);
   --card: light-dark(#f6f8fa, #161b22); --you: light-dark(#0969da, #4493f8); --bad: light-dark(#9a4c00, #f0a050); }
@@ -40,7 +38,6 @@ label, b::before { position: absolute; width: 1px; height: 1px; overflow: hidden
 
 const SCRIPT = String.raw`
 const [address, state, log, form, input, send, again] = document.querySelectorAll("[id]");
-const { framing } = document.documentElement.dataset;
 const MAX_LINES = 5000, MAX_SIZE = 1e6, MAX_WIDTH = 4096;
 const REASONS = {
   1000: "the program has ended", 1001: "the server is going away", 1006: "the connection was lost",
@@ -128,8 +125,7 @@ function echo(text) {
   flush();
   if (!/\s$/.test(line?.textContent)) line = undefined;
   const you = document.createElement("b");
-  const [start] = text.match(/^.{4096}(?=.)/su) ?? [];
-  you.textContent = start ? start + "…" : text;
+  you.textContent = text.replace(/^(.{4096}).+/su, "$1…");
   current().append(you);
   grow(you.textContent.length);
   line = undefined;
@@ -145,20 +141,18 @@ function show(text, isGood) {
 }
 
 function connect() {
-  const decoder = new TextDecoder();
   flush();
   line = undefined;
   unfinished = "";
   if (lines.length > 0) add("hr");
   const url = location.origin.replace("http", "ws") + location.pathname + location.search;
-  socket = new WebSocket(url, "spawnd." + framing);
-  socket.binaryType = "arraybuffer";
+  socket = new WebSocket(url, "spawnd.text");
   socket.onopen = () => {
     show("connected", true);
     input.focus();
   };
   socket.onmessage = ({ data }) => {
-    pending += typeof data === "string" ? data : decoder.decode(data, { stream: true });
+    pending += data;
     if (pending.length > MAX_SIZE) flush(); // there are no frames in the background
     grow(0);
   };
@@ -176,8 +170,7 @@ let at = 0; // in sent; its length stands for the draft
 let draft;
 
 function submit(text) {
-  const message = text + "\n";
-  socket.send(framing === "bytes" ? new TextEncoder().encode(message) : message);
+  socket.send(text + "\n");
   echo(text);
   if (text && text !== sent.at(-1)) sent.push(text);
   at = sent.length;
@@ -238,9 +231,12 @@ address.textContent = document.title = location.host + location.pathname;
 connect();
 `.replaceAll(/ *\/\/ .*$/gm, ""); // without its comments
 
-/** The document, for the framing "text". */
+/**
+ * The document. It asks for the mode "text", whatever that of the server is: a browser takes in 128 KiB
+ * of messages ahead, and if each is a short line, a click waits for seconds behind them (Chromium 156).
+ */
 export const PAGE = `<!doctype html>
-<html lang="en" data-framing="text">
+<html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content">
@@ -261,15 +257,6 @@ export const PAGE = `<!doctype html>
 </body>
 </html>
 `;
-
-/**
- * The document for a server of this mode. It asks for "text" instead of "lines": a browser takes in
- * 128 KiB of messages ahead, and if each is a short line, a click waits for seconds behind them
- * (Chromium 156).
- */
-export function pageFor(mode: MessageMode): string {
-  return mode === "bytes" ? PAGE.replace('data-framing="text"', 'data-framing="bytes"') : PAGE;
-}
 
 /** The document may run its own style and script, and connect to its own server; nothing else. */
 export const CONTENT_SECURITY_POLICY: Promise<string> = (async () => {

@@ -24,7 +24,7 @@ import {
 import type { MessageMode } from "../net/message_mode.ts";
 import { forwardedFor } from "./forwarded.ts";
 import { originProblem } from "./origin.ts";
-import { CONTENT_SECURITY_POLICY, pageFor } from "./page.ts";
+import { CONTENT_SECURITY_POLICY, PAGE } from "./page.ts";
 import { WebSocketTransport } from "./web_socket.ts";
 
 /** How WebSockets are opened. */
@@ -216,7 +216,7 @@ export class Upgrader {
         "cache-control": "no-store",
         "x-content-type-options": "nosniff",
       },
-      body: pageFor(this.#options.mode),
+      body: PAGE,
     };
   }
 }
