@@ -59,9 +59,10 @@ export function widthOf(page: Page): Promise<number> {
 export async function savePictures(browser: Browser, url: string, prefix = ""): Promise<void> {
   const folder = Deno.env.get("SCREENSHOTS");
   if (!folder) return;
-  const kinds = { light: {}, dark: {}, phone: { viewport: { width: 360, height: 740 } } };
+  const phone = { viewport: { width: 360, height: 740 } };
+  const kinds = { light: {}, dark: {}, phone, "phone-dark": phone };
   for (const [name, more] of Object.entries(kinds)) {
-    const colorScheme = name === "dark" ? "dark" : "light";
+    const colorScheme = name.endsWith("dark") ? "dark" : "light";
     const [page] = await open(browser, url, { colorScheme, ...more });
     await page.locator("#totals div").first().waitFor();
     await page.screenshot({ path: `${folder}/${prefix}${name}.png`, fullPage: true });

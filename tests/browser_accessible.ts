@@ -107,6 +107,7 @@ testPhone("what was not served is seen without scrolling", "light", async (page)
 });
 
 testPhone("what is written at a plot takes one line", "light", async (page) => {
+  await page.setViewportSize({ width: 360, height: 740 });
   const heights = await page.locator("figure > :not(svg)").evaluateAll((lines) =>
     // deno-lint-ignore no-explicit-any
     lines.map((line: any) => line.offsetHeight as number)
