@@ -89,6 +89,24 @@ for (const [what, [code, input, stderr]] of Object.entries(CLIENTS_DOING)) {
   });
 }
 
+Deno.test("a read that takes too long is the client's doing, and says where it was called", async () => {
+  await using folder = await ModuleFolder.make(
+    "async (client) => { await client.readLine({ timeoutMs: 10 }); }",
+  );
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", folder.module],
+    env: { NO_COLOR: "1" },
+    stdin: "piped",
+    stderr: "piped",
+  }).spawn();
+  assertEquals(
+    (await within("its error", child.stderr.text())).replaceAll(`file://${folder.path}/`, ""),
+    "handler.ts:2:46: Uncaught TimeoutError: The client did not send in time\n",
+  );
+  assertEquals((await child.status).code, 0);
+  await child.stdin.close();
+});
+
 Deno.test("an error with a long message takes no time to print, and little room", async () => {
   const code = `throw new Error("A".repeat(5_000_000) + "a://".repeat(100_000))`;
   const beganAtMs = performance.now();
