@@ -45,3 +45,26 @@ export async function untilSteady<T>(what: string, probe: () => T, ms = 300): Pr
   });
   return value;
 }
+
+/**
+ * Does `work` while so many clients call `ask` again and again. Rejects as the first of them does, not
+ * as those that fail in its wake.
+ */
+export async function underLoad(
+  clients: number,
+  ask: () => Promise<void>,
+  work: () => Promise<void>,
+): Promise<void> {
+  let isOver = false;
+  const client = async () => {
+    while (!isOver) await ask();
+  };
+  try {
+    await Promise.all([
+      ...Array.from({ length: clients }, client),
+      work().finally(() => isOver = true),
+    ]);
+  } finally {
+    isOver = true;
+  }
+}

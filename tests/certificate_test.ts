@@ -7,7 +7,7 @@ import { Certificates, testTls } from "./_certificates.ts";
 import { descriptorsOf } from "./_processes.ts";
 import { receive, send, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
-import { until, untilSteady } from "./_waiting.ts";
+import { underLoad, until, untilSteady } from "./_waiting.ts";
 
 /** The organization in the certificate that a server presents. */
 async function organizationOf(spawnd: Spawnd): Promise<string | undefined> {
@@ -68,23 +68,20 @@ testTls("no client is lost while the certificate is renewed under load", async (
   const descriptors = () => untilSteady("the descriptors", () => descriptorsOf(spawnd.pid));
   assertEquals(await certificates.ask(spawnd, "first"), "first");
   const before = await descriptors();
-  let [isOver, answers] = [false, 0];
-  const client = async () => {
-    while (!isOver) {
-      assertEquals(await certificates.ask(spawnd, "hello"), "hello");
-      answers++;
-    }
+  let answers = 0;
+  const hello = async () => {
+    assertEquals(await certificates.ask(spawnd, "hello"), "hello");
+    answers++;
   };
-  const clients = Promise.all(Array.from({ length: 4 }, client));
-  for (let i = 1; i <= 10; i++) {
-    spawnd.kill("SIGHUP");
-    const isRenewed = () => spawnd.records({ message: "reloaded" }).length === i;
-    await until("it to be renewed", isRenewed);
-    const goal = answers + 3;
-    await until("some answers", () => answers >= goal);
-  }
-  isOver = true;
-  await clients;
+  await underLoad(4, hello, async () => {
+    for (let i = 1; i <= 10; i++) {
+      spawnd.kill("SIGHUP");
+      const isRenewed = () => spawnd.records({ message: "reloaded" }).length === i;
+      await until("it to be renewed", isRenewed);
+      const goal = answers + 3;
+      await until("some answers", () => answers >= goal);
+    }
+  });
   assert(answers >= 30, `${answers} answers`);
   assertEquals(await descriptors(), before);
 });

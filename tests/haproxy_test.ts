@@ -1,8 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { converse, receiveAll, send } from "./_sockets.ts";
-import { Spawnd } from "./_spawnd.ts";
+import { assertAddsUp, Spawnd } from "./_spawnd.ts";
 import { testWith } from "./_test_with.ts";
-import { until, within } from "./_waiting.ts";
+import { underLoad, until } from "./_waiting.ts";
 
 const CONFIG = await Deno.readTextFile(new URL("../deploy/haproxy.cfg", import.meta.url));
 
@@ -42,30 +42,24 @@ testWith(
         connect().then((conn) => conn.close()).then(() => true, () => false);
       await until("HAProxy to listen", isListening);
 
-      let [exchanges, isOver] = [0, false];
-      const client = async () => {
-        while (!isOver) {
-          using conn = await connect();
-          await converse(conn);
-          exchanges++;
-        }
+      let exchanges = 0;
+      const exchange = async () => {
+        using conn = await connect();
+        await converse(conn);
+        exchanges++;
       };
-      const clients = Promise.all(Array.from({ length: 8 }, client));
       const served = (spawnd: Spawnd) => spawnd.records({ message: "end" }).length;
-      await until("both to serve", () => served(one) > 20 && served(two) > 20);
-
-      const admin = await Deno.connect({ transport: "unix", path: `${config}.sock` });
-      await send(admin, "set server spawnd/one state drain\n");
-      await receiveAll(admin); // ends once the command has run
-      admin.close();
-      assertEquals((await one.stop()).code, 0);
-      const { accepted, ended: complete, left } = await one.record({ message: "stopped" });
-      assertEquals(Number(complete) + Number(left ?? 0), accepted);
-      const before = served(two);
-      await until("the other server to go on", () => served(two) > before + 50);
-      isOver = true;
-      await within("the clients", clients);
-      assert(exchanges > 100);
+      await underLoad(8, exchange, async () => {
+        await until("both to serve", () => served(one) > 20 && served(two) > 20);
+        const admin = await Deno.connect({ transport: "unix", path: `${config}.sock` });
+        await send(admin, "set server spawnd/one state drain\n");
+        await receiveAll(admin); // ends once the command has run
+        admin.close();
+        assertEquals((await one.stop()).code, 0);
+        assertAddsUp(await one.record({ message: "stopped" }));
+        const before = exchanges;
+        await until("the other server to go on", () => exchanges > before + 50);
+      });
 
       // The client's own port, not HAProxy's.
       using conn = await connect();

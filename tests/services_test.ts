@@ -6,7 +6,7 @@ import { childrenOf, descriptorsOf } from "./_processes.ts";
 import { freePort } from "./_service.ts";
 import { ask, receive, receiveAll, send, text } from "./_sockets.ts";
 import { assertAddsUp, Spawnd } from "./_spawnd.ts";
-import { until, untilSteady, within } from "./_waiting.ts";
+import { underLoad, until, untilSteady } from "./_waiting.ts";
 
 const FREE = "127.0.0.1:0";
 const CAT = { listen: [FREE], command: ["cat"] };
@@ -97,24 +97,21 @@ Deno.test("an address can go to another service, and no client is refused", asyn
     old: { listen, command: ["cat"] },
     other: SHOUT,
   });
-  let [isOver, answers] = [false, 0];
-  const client = async () => {
-    while (!isOver) {
-      assertEquals(text(await ask(port, "hello")).toLowerCase(), "hello");
-      answers++;
-    }
+  let answers = 0;
+  const hello = async () => {
+    assertEquals(text(await ask(port, "hello")).toLowerCase(), "hello");
+    answers++;
   };
-  const clients = Promise.all([client(), client()]);
-  for (const name of ["new", "old", "new"]) {
-    const command = name === "new" ? ["tr", "a-z", "A-Z"] : ["cat"];
-    const before = answers;
-    const record = await server.reload({ [name]: { listen, command }, other: SHOUT });
-    assertEquals([record.started, record.level], [name, "INFO"]);
-    await until("answers", () => answers > before + 4);
-    assertEquals(text(await ask(port, "hi")), name === "new" ? "HI" : "hi");
-  }
-  isOver = true;
-  await clients;
+  await underLoad(2, hello, async () => {
+    for (const name of ["new", "old", "new"]) {
+      const command = name === "new" ? ["tr", "a-z", "A-Z"] : ["cat"];
+      const before = answers;
+      const record = await server.reload({ [name]: { listen, command }, other: SHOUT });
+      assertEquals([record.started, record.level], [name, "INFO"]);
+      await until("answers", () => answers > before + 4);
+      assertEquals(text(await ask(port, "hi")), name === "new" ? "HI" : "hi");
+    }
+  });
 });
 
 Deno.test("a file with an error changes nothing, and each error is in the log", async () => {
@@ -155,26 +152,23 @@ Deno.test("all errors of a start are said, and nothing is left listening", async
 Deno.test("of a hundred reloads under load, no client notices anything", async () => {
   await using server = await ConfiguredSpawnd.start({ cat: CAT, shout: SHOUT });
   const port = await server.port("cat");
-  let [isOver, answers] = [false, 0];
-  const client = async () => {
-    while (!isOver) {
-      assertEquals(text(await ask(port, "hello")), "hello");
-      answers++;
-    }
+  let answers = 0;
+  const hello = async () => {
+    assertEquals(text(await ask(port, "hello")), "hello");
+    answers++;
   };
   assertEquals(await server.ask("cat", "hello"), "hello");
   const descriptors = () => untilSteady("descriptors", () => descriptorsOf(server.spawnd.pid));
   const before = await descriptors();
-  const clients = Promise.all(Array.from({ length: 4 }, client));
-  for (let i = 0; i < 100; i++) {
-    const record = await server.reload({
-      cat: { ...CAT, "max-per-source": 100 + i, warm: i % 3 },
-      shout: i % 2 === 0 ? SHOUT : { ...SHOUT, listen: [FREE, FREE] },
-    });
-    assertEquals(record.message, "reloaded");
-  }
-  isOver = true;
-  await within("the clients", clients, 60_000);
+  await underLoad(4, hello, async () => {
+    for (let i = 0; i < 100; i++) {
+      const record = await server.reload({
+        cat: { ...CAT, "max-per-source": 100 + i, warm: i % 3 },
+        shout: i % 2 === 0 ? SHOUT : { ...SHOUT, listen: [FREE, FREE] },
+      });
+      assertEquals(record.message, "reloaded");
+    }
+  });
   assert(answers > 100, `${answers} answers`);
   await server.reload({ cat: CAT, shout: SHOUT });
   await until("the last record", async () => {

@@ -8,7 +8,7 @@ import { setMigration, tc, testInNamespace } from "./_namespace.ts";
 import { makeFolder } from "./_service.ts";
 import { receiveAll, send, text } from "./_sockets.ts";
 import { Spawnd } from "./_spawnd.ts";
-import { until, within } from "./_waiting.ts";
+import { underLoad, until } from "./_waiting.ts";
 
 const HOSTS = { IPv4: "127.0.0.1", IPv6: "::1" };
 type Family = keyof typeof HOSTS;
@@ -119,27 +119,23 @@ interface Upgradable {
 /** Five upgrades back to back while eight clients connect again and again; each has to be served. */
 async function upgradeUnderLoad({ start, connect }: Upgradable): Promise<void> {
   let server = await start();
-  let [questions, isOver] = [0, false];
-  const client = async () => {
-    while (!isOver) {
-      const question = `question ${questions++}`;
-      assertEquals(await finish(await connect(server), question), question);
-    }
+  let questions = 0;
+  const ask = async () => {
+    const question = `question ${questions++}`;
+    assertEquals(await finish(await connect(server), question), question);
   };
-  const clients = Promise.all(Array.from({ length: 8 }, client));
-  clients.catch(() => {}); // reported below
   try {
-    for (let upgrade = 0; upgrade < 5; upgrade++) {
-      await using old = server;
-      server = await start(old);
-      assertEquals((await old.stop()).code, 0);
-      const isServing = () => server.records({ message: "end" }).length > 20;
-      await Promise.race([clients, until("the new server to have clients", isServing)]);
-    }
+    await underLoad(8, ask, async () => {
+      for (let upgrade = 0; upgrade < 5; upgrade++) {
+        await using old = server;
+        server = await start(old);
+        assertEquals((await old.stop()).code, 0);
+        const isServing = () => server.records({ message: "end" }).length > 20;
+        await until("the new server to have clients", isServing);
+      }
+    });
   } finally {
-    isOver = true;
-    await using _ = server;
-    await within("the clients", clients);
+    await server[Symbol.asyncDispose]();
   }
 }
 
