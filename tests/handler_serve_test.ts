@@ -60,6 +60,10 @@ const ERRORS: Record<string, [code: string, line: string]> = {
     `throw new Error("http://a\u001b]0;x\u0007:1:1\\n    at http://b:1:1\u202e")`,
     "handler.ts:2:39: Uncaught Error: http://a ]0;x :1:1     at http://b:1:1 \n",
   ],
+  "of a connection of its own": [
+    `throw new Deno.errors.UnexpectedEof("no close_notify")`,
+    "handler.ts:2:39: Uncaught UnexpectedEof: no close_notify\n",
+  ],
 };
 
 for (const [what, [code, stderr]] of Object.entries(ERRORS)) {

@@ -25,7 +25,12 @@
 
 import type { Client } from "./client.ts";
 import { FIXED_BYTES, parseHeader, restLength } from "./header.ts";
-import { LineTooLongError, TimeoutError, TransportClient } from "./transport_client.ts";
+import {
+  EarlyEndError,
+  LineTooLongError,
+  TimeoutError,
+  TransportClient,
+} from "./transport_client.ts";
 
 export type {
   Address,
@@ -43,7 +48,7 @@ const ANNOUNCEMENT = Symbol.for("spawnd.header");
 const { [ANNOUNCEMENT]: isAnnounced } = globalThis as { [ANNOUNCEMENT]?: boolean };
 Reflect.deleteProperty(globalThis, ANNOUNCEMENT);
 /** Errors that are the client's doing. */
-const CLIENTS_DOING = [LineTooLongError, TimeoutError, Deno.errors.UnexpectedEof];
+const CLIENTS_DOING = [LineTooLongError, TimeoutError, EarlyEndError];
 /** How much of an error is printed. */
 const MAX_ERROR_LENGTH = 1_000;
 
@@ -118,7 +123,7 @@ async function readHeader(client: TransportClient): Promise<boolean> {
     if (fixed && rest) client.know(parseHeader(fixed, rest));
     return rest !== null;
   } catch (error) {
-    if (error instanceof Deno.errors.UnexpectedEof) return false;
+    if (error instanceof EarlyEndError) return false;
     throw error;
   }
 }

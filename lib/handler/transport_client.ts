@@ -30,6 +30,9 @@ export class TimeoutError extends Error {
   override readonly name = "TimeoutError";
 }
 
+/** A client has ended its input too early. Other connections of a handler may throw its base class. */
+export class EarlyEndError extends Deno.errors.UnexpectedEof {}
+
 /** Where the bytes of a client come from, and go to. */
 export interface Transport {
   /** Reads into `buffer`; resolves to how much, or to `null` at the end. */
@@ -150,9 +153,7 @@ export class TransportClient implements Client {
     while (this.#unread.length < length) {
       if (await this.#fill(deadlineMs)) continue;
       if (this.#unread.length === 0) return null;
-      throw new Deno.errors.UnexpectedEof(
-        `The input ended after ${this.#unread.length} of ${length} bytes`,
-      );
+      throw new EarlyEndError(`The input ended after ${this.#unread.length} of ${length} bytes`);
     }
     return this.#take(length);
   }
