@@ -47,8 +47,8 @@ export async function untilSteady<T>(what: string, probe: () => T, ms = 300): Pr
 }
 
 /**
- * Does `work` while so many clients call `ask` again and again. Rejects as the first of them does, not
- * as those that fail in its wake.
+ * Does `work` while a number of clients call `ask` again and again. Rejects as the first of all these
+ * does, not as those that fail in its wake.
  */
 export async function underLoad(
   clients: number,
@@ -59,12 +59,6 @@ export async function underLoad(
   const client = async () => {
     while (!isOver) await ask();
   };
-  try {
-    await Promise.all([
-      ...Array.from({ length: clients }, client),
-      work().finally(() => isOver = true),
-    ]);
-  } finally {
-    isOver = true;
-  }
+  const all = [...Array.from({ length: clients }, client), work()];
+  await Promise.all(all.map((one) => one.finally(() => isOver = true)));
 }

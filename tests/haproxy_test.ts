@@ -1,16 +1,11 @@
 import { assertEquals } from "@std/assert";
+import { freePort } from "./_service.ts";
 import { converse, receiveAll, send } from "./_sockets.ts";
 import { assertAddsUp, Spawnd } from "./_spawnd.ts";
 import { testWith } from "./_test_with.ts";
 import { underLoad, until } from "./_waiting.ts";
 
 const CONFIG = await Deno.readTextFile(new URL("../deploy/haproxy.cfg", import.meta.url));
-
-/** A port that is free now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 testWith(
   "haproxy",

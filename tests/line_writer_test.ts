@@ -78,13 +78,15 @@ Deno.test("a sink without a reader loses the line, and the next one is tried", a
   assertEquals(tap.text, "found\n");
 });
 
-/** A writer that says in a line of its own how many were dropped. */
-function tellingWriterOf(tap: Tap): LineWriter<string> {
+/** An open tap, and a writer to it that says in a line of its own how many were dropped. */
+function tellingWriter(): { tap: Tap; writer: LineWriter<string> } {
+  const tap = new Tap();
+  tap.isOpen = true;
   const writer: LineWriter<string> = writerOf(
     tap,
     (count, error) => writer.write(`${count} dropped: ${error}`),
   );
-  return writer;
+  return { tap, writer };
 }
 
 /** Writes lines in one batch, and waits until that is done. */
@@ -95,9 +97,7 @@ async function writeLines(writer: LineWriter<string>, ...lines: string[]): Promi
 
 Deno.test("a line that a full disk cut short is ended, and the lines lost are counted", async () => {
   const full = new Error("full");
-  const tap = new Tap();
-  tap.isOpen = true;
-  const writer = tellingWriterOf(tap);
+  const { tap, writer } = tellingWriter();
   const writeUntilFull = async (bytes: number, ...lines: string[]) => {
     tap.errors = [undefined, full];
     tap.step = bytes;
@@ -120,9 +120,7 @@ Deno.test("a line that a full disk cut short is ended, and the lines lost are co
 });
 
 Deno.test("how many lines were dropped is told even if that is lost at first", async () => {
-  const tap = new Tap();
-  tap.isOpen = true;
-  const writer = tellingWriterOf(tap);
+  const { tap, writer } = tellingWriter();
   tap.errors = [new Error("full")];
   await writeLines(writer, "one", "two");
   tap.errors = [undefined, new Error("full again")];
@@ -133,9 +131,7 @@ Deno.test("how many lines were dropped is told even if that is lost at first", a
 });
 
 Deno.test("a sink whose reader has gone is tried once for each batch, and told nothing", async () => {
-  const tap = new Tap();
-  tap.isOpen = true;
-  const writer = tellingWriterOf(tap);
+  const { tap, writer } = tellingWriter();
   const gone = new Deno.errors.BrokenPipe("gone");
   tap.errors = Array.from({ length: 100 }, () => gone);
   for (let i = 0; i < 10; i++) await writeLines(writer, "lost", "lost too");

@@ -325,18 +325,9 @@ testAsRoot(
     "$@" "$0/other" 2>"$0/log"; cat "$0/log"`;
     const { stdout } = await new Deno.Command("unshare", {
       args: [
-        ...[
-          "--mount",
-          "sh",
-          "-c",
-          disk,
-          folder,
-          Deno.execPath(),
-          "run",
-          "--quiet",
-          "--allow-write",
-        ],
-        ...["--config=deno.json", `data:application/typescript,${encodeURIComponent(program)}`],
+        ...["--mount", "sh", "-c", disk, folder],
+        ...[Deno.execPath(), "run", "--quiet", "--allow-write", "--config=deno.json"],
+        `data:application/typescript,${encodeURIComponent(program)}`,
       ],
       cwd: new URL("../", import.meta.url),
     }).output();

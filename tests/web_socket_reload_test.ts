@@ -4,17 +4,12 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { descriptorsOf } from "./_processes.ts";
+import { freePort } from "./_service.ts";
 import { ConfiguredSpawnd } from "./_services.ts";
 import { receive, send, text } from "./_sockets.ts";
 import { until, untilSteady } from "./_waiting.ts";
 import { frame } from "./_web_frames.ts";
 import { fetchRaw, WebClient } from "./_web_socket.ts";
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 async function assertEchoes(client: WebClient, message: string): Promise<void> {
   await client.send(frame("text", message));

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { quote } from "../base/quote.ts";
+import { quote, shorten } from "../base/quote.ts";
 
 /** The longest text of a user's that a message repeats. */
 const MAX_SHOWN = 60;
@@ -26,7 +26,7 @@ export class UsageError extends AggregateError {
 
 /** `text` in quotes, cut where it is long. */
 export function quoted(text: string): string {
-  return quote(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text);
+  return quote(shorten(text, MAX_SHOWN));
 }
 
 /** `text` as it is where that can be read on one line, else in quotes. */
